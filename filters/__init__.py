@@ -1,0 +1,1 @@
+"""Pure functions of one document: clean, judge, redact. Imports only `manifests`."""

@@ -1,0 +1,83 @@
+"""The closed vocabulary of why a document was dropped or an item put aside: `stage.rule`.
+
+A rule whose meaning changes gets a new version here, which changes the fingerprint of every stage that uses it.
+`kept` is the only fate that is not a reason. Patterns ending in `*` name a family whose members come from
+the recipe (`decontaminate.medqa`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KEPT = "kept"
+
+STAGES = ("extract", "source", "licence", "clean", "language", "quality", "relevance", "phi", "decontaminate", "dedup")
+"""In the order in which a document meets them; `custom` rules of a site come after `decontaminate`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One way out of the corpus."""
+
+    name: str
+    meaning: str
+    version: int = 1
+
+    @property
+    def stage(self) -> str:
+        return self.name.split(".", 1)[0]
+
+
+def _table(*rows: tuple[str, str] | tuple[str, str, int]) -> dict[str, Reason]:
+    return {row[0]: Reason(*row) for row in rows}
+
+
+REASONS: dict[str, Reason] = _table(
+    # Items that could not be read (quarantine.parquet).
+    ("extract.corrupt", "The bytes are damaged: truncated or broken compression, or not well-formed."),
+    ("extract.checksum", "The bytes do not have the checksum the publisher states."),
+    ("extract.unknown_format", "No reader recognises what this is."),
+    ("extract.not_a_document", "Well-formed, but holds no document: an index, a log, a checksum, an error reply."),
+    ("extract.too_large", "Larger than the limit on one item, member or line."),
+    ("extract.unsafe", "Refused for safety: path traversal, entity expansion, nesting beyond the limit."),
+    ("extract.encrypted", "A PDF that needs a password."),
+    ("extract.no_text_layer", "A PDF of images: no text to extract without OCR."),
+    ("extract.bad_record", "One record or row that lacks its required fields."),
+    # Documents that entered and left.
+    ("extract.empty", "No text was left after extraction."),
+    ("source.retracted", "The source marks the document as retracted, or as the notice of a retraction."),
+    ("source.notice", "A correction, addendum or expression of concern: about a document, not one."),
+    ("source.superseded", "The source holds a newer version of this document."),
+    ("source.archived", "The publisher has archived the document."),
+    ("licence.not_allowed", "The document's own licence is not among those the recipe allows."),
+    ("clean.empty", "Nothing was left after cleaning."),
+    ("language.not_allowed", "Detected language is not among those the recipe allows."),
+    ("quality.too_few_words", "Fewer words than the source's minimum."),
+    ("quality.too_many_words", "More words than the source's maximum."),
+    ("quality.mean_word_length", "Mean word length outside the bounds: markup, code or glued words."),
+    ("quality.few_alphabetic_words", "Too few whitespace-delimited words hold a letter."),
+    ("quality.symbol_ratio", "Too many `#` or ellipsis symbols per word."),
+    ("quality.repeated_lines", "Too large a share of the lines repeats."),
+    ("quality.repeated_ngrams", "Too large a share of the text lies in repeated word n-grams."),
+    ("quality.no_stop_words", "Too few English function words: a list, a table dump, another language."),
+    ("relevance.low_score", "The relevance classifier scores it below the threshold."),
+    ("phi.direct_identifier", "Holds a direct identifier and the source's policy is to drop."),
+    ("decontaminate.*", "Shares a window of normalised text with a benchmark question; the part after the dot names it."),
+    ("dedup.denied", "On the denylist, or in one cluster with a document on it."),
+    ("dedup.abstract_of_full_text", "The abstract of an article whose full text is in the corpus."),
+    ("dedup.same_work", "Another record of the same work (same PMCID, PMID or DOI) represents it."),
+    ("dedup.exact", "Another document has the same normalised text."),
+    ("dedup.near_duplicate", "Another document has nearly the same words and exactly the same numbers."),
+    ("custom.*", "Dropped by a rule of the site's own; the part after the dot names it."),
+)
+
+
+def reason(name: str) -> Reason:
+    """The reason called `name`; KeyError if the vocabulary does not hold it."""
+    found = REASONS.get(name)
+    if found is None:
+        family = REASONS.get(name.split(".", 1)[0] + ".*")
+        if family is None or name.endswith("."):
+            raise KeyError(f"{name!r} is not in the closed vocabulary of manifests/reasons.py")
+        found = Reason(name, family.meaning, family.version)
+    return found

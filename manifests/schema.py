@@ -1,0 +1,115 @@
+"""The tables of a manifest: one schema each, closed, versioned, written by nobody else.
+
+A column is added here or nowhere. Changing the meaning of a column raises `SCHEMA_VERSION`.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+DOCUMENTS = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("doc_key", pa.uint64(), nullable=False),  # manifests.identity.doc_key(doc_id)
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("licence", pa.string(), nullable=False),
+        pa.field("licence_evidence", pa.string(), nullable=False),
+        pa.field("lang", pa.string(), nullable=False),
+        pa.field("year", pa.int16()),
+        pa.field("pmid", pa.string(), nullable=False),
+        pa.field("pmcid", pa.string(), nullable=False),
+        pa.field("doi", pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),  # open sources only, else empty
+        pa.field("subject", pa.string(), nullable=False),  # restricted sources only, else empty
+        pa.field("raw_ref", pa.string(), nullable=False),
+        pa.field("text_hash", pa.string(), nullable=False),  # of the final text
+        pa.field("n_chars_raw", pa.int64(), nullable=False),  # characters as extracted
+        pa.field("n_chars", pa.int64(), nullable=False),  # characters of the final text
+        pa.field("n_tokens", pa.int64()),  # null if never tokenised
+        pa.field("score", pa.float32()),
+        pa.field("fate", pa.string(), nullable=False),  # `kept` or a reason
+        pa.field("fate_value", pa.float64()),
+        pa.field("fate_threshold", pa.float64()),
+        pa.field("cluster_key", pa.string(), nullable=False),  # smallest doc_id of the cluster, empty if alone
+        pa.field("cluster_size", pa.int32(), nullable=False),  # 1 if alone
+        pa.field("phi_action", pa.string(), nullable=False),  # ``, `keep`, `flag`, `redact` or `drop`
+        pa.field("phi_count", pa.int32(), nullable=False),
+        pa.field("edits", pa.string(), nullable=False),  # rules that changed the text, in order, joined by a comma
+        pa.field("split", pa.string(), nullable=False),  # `train`, `validation`, empty if dropped
+        pa.field("epochs", pa.int32(), nullable=False),  # times the document stands in the shards
+        pa.field("document_status", pa.string(), nullable=False),
+        pa.field("restricted", pa.bool_(), nullable=False),
+    ]
+)
+"""documents.parquet: one row for every document that ever entered, sorted by doc_id."""
+
+MEASURES = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("rule", pa.string(), nullable=False),
+        pa.field("measure", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+"""measures.parquet: every value a rule looked at, kept or dropped, sorted by (doc_id, rule, measure)."""
+
+PLACEMENTS = pa.schema(
+    [
+        pa.field("doc_key", pa.uint64(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),  # 0-based pass over the source that put it there
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("row", pa.int32(), nullable=False),  # inside the shard
+        pa.field("start", pa.int32(), nullable=False),  # first token inside the row
+        pa.field("length", pa.int32(), nullable=False),  # tokens
+    ]
+)
+"""placements.parquet: where every stored token of every document is, sorted by (shard, row, start)."""
+
+QUARANTINE = pa.schema(
+    [
+        pa.field("item", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+        pa.field("raw_ref", pa.string(), nullable=False),
+    ]
+)
+"""quarantine.parquet: what could not be read, sorted by (source, item)."""
+
+ITEMS = pa.schema(
+    [
+        pa.field("item", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("meta", pa.string(), nullable=False),
+    ]
+)
+"""items.parquet of a raw snapshot: what was captured and where, sorted by item, one row per item."""
+
+SIGNATURES = pa.schema(
+    [
+        pa.field("doc_key", pa.uint64(), nullable=False),
+        pa.field("bands", pa.list_(pa.uint64()), nullable=False),  # one digest a band; empty: too short to compare
+        pa.field("numbers", pa.uint64(), nullable=False),  # hash of the sorted multiset of numeric tokens
+        pa.field("n_shingles", pa.int32(), nullable=False),
+    ]
+)
+"""MinHash signatures of one prepare task, sorted by doc_key."""
+
+PREPARED = pa.schema(
+    [
+        pa.field("doc_key", pa.uint64(), nullable=False),
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("subject", pa.string(), nullable=False),
+        pa.field("published", pa.string(), nullable=False),
+        pa.field("text", pa.large_string(), nullable=False),
+    ]
+)
+"""Text that survived pass 1, one task a file, sorted by doc_key: a block is then one run of every file."""

@@ -1,0 +1,1 @@
+"""Tokens, weights, packing, order, shards: what training reads. Imports only `manifests`."""

@@ -1,0 +1,1 @@
+"""Our datatrove blocks, one a file."""

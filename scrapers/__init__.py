@@ -1,0 +1,1 @@
+"""Bytes in, raw documents out: polite fetchers, bulk loaders, one reader per format. Imports only `manifests`."""

@@ -1,0 +1,1 @@
+"""One file for each publisher of guidelines; its card is `manifests/sources/<id>.toml`."""

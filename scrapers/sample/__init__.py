@@ -1,0 +1,1 @@
+"""The sample world: synthetic text, and a loopback server that behaves like each real publisher."""
