@@ -62,7 +62,10 @@ REASONS: dict[str, Reason] = _table(
     ("quality.no_stop_words", "Too few English function words: a list, a table dump, another language."),
     ("relevance.low_score", "The relevance classifier scores it below the threshold."),
     ("phi.direct_identifier", "Holds a direct identifier and the source's policy is to drop."),
-    ("decontaminate.*", "Shares a window of normalised text with a benchmark question; the part after the dot names it."),
+    (
+        "decontaminate.*",
+        "Shares a window of text with a benchmark question; the part after the dot names it.",
+    ),
     ("dedup.denied", "On the denylist, or in one cluster with a document on it."),
     ("dedup.abstract_of_full_text", "The abstract of an article whose full text is in the corpus."),
     ("dedup.same_work", "Another record of the same work (same PMCID, PMID or DOI) represents it."),

@@ -113,7 +113,7 @@ class Store:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(partial, target)
+            Path(partial).replace(target)
         except BaseException:
             Path(partial).unlink(missing_ok=True)
             raise
