@@ -1,0 +1,277 @@
+"""What will run, what is skipped and why: a recipe turned into stages with fingerprints.
+
+A stage's fingerprint names everything its bytes depend on: the recipe's sections, the versions of the rules, the
+contents of the files they use, and the fingerprints of its inputs, down to the digest of the raw payloads.
+Executor, workers, output folder, routes and delays are not in it. Until a source is acquired its payloads are not
+known, so what follows from them has no fingerprint yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filters.rule import factory, version
+from manifests.cards import Card, find_card, load_card
+from manifests.errors import RecipeError
+from manifests.identity import fingerprint
+from manifests.schema import SCHEMA_VERSION
+from manifests.store import Store
+from pipelines.recipe import Recipe, RuleSection, SourceSection, resolve_path
+from pipelines.stage import Stage, stage_is_done
+from scrapers.source import SourceConfig
+
+STEP_VERSIONS = {
+    "profile": 1,
+    "prepare": 1,
+    "dedup": 1,
+    "tokenize": 1,
+    "weigh": 1,
+    "fraction": 1,
+    "mix": 1,
+    "assemble": 1,
+}
+"""Raised when a step's own code changes its bytes; part of the fingerprint of the step."""
+
+FILE_PARAMETERS = ("model", "index")
+"""Rule parameters that name a file: the file's content, not its path, is in the fingerprint."""
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class RuleUse:
+    """A rule as one source meets it."""
+
+    rule: str
+    parameters: Mapping[str, Any]
+    digest: str
+    """Of its version, its parameters, and the content of its files."""
+
+
+class Plan:
+    """A recipe with its output folder: configurations, stages, fingerprints."""
+
+    def __init__(self, recipe: Recipe, out: Store, *, base: Path) -> None:
+        self.recipe = recipe
+        self.out = out
+        self.base = base
+        self.cards: dict[str, Card] = {name: self._card(name, use) for name, use in recipe.sources.items()}
+        for rule in recipe.rules:
+            factory(rule.rule)
+        for name, use in recipe.sources.items():
+            for rule_name in use.rules:
+                if rule_name not in [rule.rule for rule in recipe.rules]:
+                    raise RecipeError(
+                        f"the rule {rule_name!r} is not in the recipe's [[rules]].",
+                        where=f'[sources.{name}.rules."{rule_name}"]',
+                        fix="Add it to [[rules]], or remove the parameters.",
+                    )
+
+    def _card(self, name: str, use: SourceSection) -> Card:
+        if use.card:
+            return load_card(resolve_path(use.card, base=self.base))
+        return find_card(name)
+
+    @property
+    def restricted(self) -> bool:
+        """True when any source is: the whole build is then."""
+        return any(card.restricted for card in self.cards.values())
+
+    def config(self, source: str) -> SourceConfig:
+        """The source as its loader gets it."""
+        use, card = self.recipe.sources[source], self.cards[source]
+        return SourceConfig(
+            source=source,
+            loader=use.loader or card.loader,
+            kind=card.kind,
+            licence=card.licence,
+            restricted=card.restricted,
+            snapshot=use.snapshot,
+            options=dict(use.options),
+        )
+
+    def raw(self, source: str) -> Store:
+        """The snapshot's folder."""
+        mode = 0o600 if self.cards[source].restricted else None
+        return self.out.sub(f"raw/{source}/{self.recipe.sources[source].snapshot}", mode=mode)
+
+    def digest(self, source: str) -> str:
+        """Digest of the source's payloads; empty until it is acquired."""
+        raw = self.raw(source)
+        return str(raw.read_json("snapshot.json")["digest"]) if raw.exists("snapshot.json") else ""
+
+    def rules(self, source: str) -> list[RuleUse]:
+        """The rules the source meets, in order, with its own parameters."""
+        return [
+            self._rule_use(rule, source) for rule in self.recipe.rules if not rule.sources or source in rule.sources
+        ]
+
+    def _rule_use(self, rule: RuleSection, source: str) -> RuleUse:
+        parameters = {**rule.parameters, **self.recipe.sources[source].rules.get(rule.rule, {})}
+        if rule.rule == "phi.check":
+            parameters.setdefault("policy", self.cards[source].phi_policy)
+        contents = dict(parameters)
+        for name in FILE_PARAMETERS:
+            if isinstance(path := parameters.get(name), str):
+                parameters[name] = str(resolve_path(path, base=self.base))
+                contents[name] = file_sha256(parameters[name])
+        return RuleUse(rule.rule, parameters, fingerprint([rule.rule, version(rule.rule), contents]))
+
+    @cached_property
+    def tokenizer_path(self) -> str:
+        return str(resolve_path(self.recipe.tokenizer.file, base=self.base))
+
+    def stage(self, name: str, source: str, inputs: Mapping[str, Any]) -> Stage:
+        """The stage with these inputs; no fingerprint while one of them is not known."""
+        known = all(value != "" for value in inputs.values())
+        full = {"step": name, "version": STEP_VERSIONS[name], "source": source, **inputs}
+        return Stage(name, source, fingerprint(full) if known else "", full)
+
+    def profile(self, source: str) -> Stage:
+        return self.stage("profile", source, {"payloads": self.digest(source), "options": self._options(source)})
+
+    def prepare(self, source: str) -> Stage:
+        config = self.config(source)
+        dedup = self.recipe.dedup
+        return self.stage(
+            "prepare",
+            source,
+            {
+                "schema": SCHEMA_VERSION,
+                "payloads": self.digest(source),
+                "options": self._options(source),
+                "facts": [config.kind, config.licence, config.restricted],
+                "rules": [use.digest for use in self.rules(source)],
+                "signatures": [dedup.bands, dedup.rows, dedup.ngram, dedup.seed],
+            },
+        )
+
+    def _options(self, source: str) -> dict[str, Any]:
+        # How fast we asked does not change what came.
+        options = self.recipe.sources[source].options
+        return {
+            "loader": self.config(source).loader,
+            **{name: value for name, value in options.items() if name != "delay_seconds"},
+        }
+
+    def dedup(self) -> Stage:
+        section = self.recipe.dedup.model_dump()
+        if section["denylist"]:
+            section["denylist"] = file_sha256(str(resolve_path(section["denylist"], base=self.base)))
+        else:
+            del section["denylist"]
+        mixture = self.recipe.mixture
+        prepared = {f"prepare {source}": self.prepare(source).fingerprint for source in self.recipe.sources}
+        split = [mixture.validation_fraction, mixture.seed]
+        return self.stage("dedup", ALL, {"section": section, "split": split, **prepared})
+
+    def tokenize(self, source: str) -> Stage:
+        tokenizer = self.recipe.tokenizer
+        return self.stage(
+            "tokenize",
+            source,
+            {
+                "prepare": self.prepare(source).fingerprint,
+                "dedup": self.dedup().fingerprint,
+                "tokenizer": [file_sha256(self.tokenizer_path), tokenizer.bos, tokenizer.eos],
+                "row_tokens": self.recipe.mixture.sequence_length + 1,
+            },
+        )
+
+    def weigh(self) -> Stage:
+        section = self.recipe.mixture.model_dump(exclude={"rows_per_shard"})
+        caps = {source: use.max_epochs for source, use in self.recipe.sources.items()}
+        blocks = {f"tokenize {source}": self.tokenize(source).fingerprint for source in self.recipe.sources}
+        return self.stage("weigh", ALL, {"mixture": section, "max_epochs": caps, **blocks})
+
+    def fraction(self) -> Stage:
+        return self.stage("fraction", ALL, {"weigh": self.weigh().fingerprint})
+
+    def mix(self) -> Stage:
+        rows = self.recipe.mixture.rows_per_shard
+        return self.stage("mix", ALL, {"weigh": self.weigh().fingerprint, "rows_per_shard": rows})
+
+    @property
+    def build_fingerprint(self) -> str:
+        """Names the build: what its bytes depend on."""
+        mixed = self.mix().fingerprint
+        return fingerprint([self.recipe.name, mixed, STEP_VERSIONS["assemble"]]) if mixed else ""
+
+    @property
+    def build_path(self) -> str:
+        return f"builds/{self.recipe.name}@{self.build_fingerprint}"
+
+    def folder(self, stage: Stage) -> Store:
+        """Where the stage lies; files of a restricted stage are its owner's alone."""
+        restricted = self.restricted if stage.source == ALL else self.cards[stage.source].restricted
+        return self.out.sub(stage.path, mode=0o600 if restricted else None)
+
+    def stages(self) -> list[Stage]:
+        """Every stage in the order of running (profile passes only where the loader has one)."""
+        sources = list(self.recipe.sources)
+        return [
+            *(self.prepare(source) for source in sources),
+            self.dedup(),
+            *(self.tokenize(source) for source in sources),
+            self.weigh(),
+            self.fraction(),
+            self.mix(),
+        ]
+
+    def lines(self) -> list[dict[str, str]]:
+        """What will happen to every stage and why, as `medtrove plan` shows it."""
+        found = []
+        for source in self.recipe.sources:
+            complete = bool(self.digest(source))
+            why = "snapshot is complete" if complete else "not acquired yet"
+            found.append(_line("acquire", source, self.recipe.sources[source].snapshot, skip=complete, why=why))
+        for stage in self.stages():
+            if not stage.fingerprint:
+                found.append(_line(stage.name, stage.source, "", skip=False, why="its inputs are not known yet"))
+                continue
+            done = stage_is_done(self.folder(stage))
+            why = "finished with these inputs" if done else "no finished result with these inputs"
+            found.append(_line(stage.name, stage.source, stage.fingerprint, skip=done, why=why))
+        built = bool(self.build_fingerprint) and self.out.exists(f"{self.build_path}/corpus.json")
+        why = "corpus.json is there" if built else "corpus.json is not there"
+        found.append(_line("assemble", ALL, self.build_fingerprint, skip=built, why=why))
+        return found
+
+
+def _line(stage: str, source: str, name: str, *, skip: bool, why: str) -> dict[str, str]:
+    return {"stage": stage, "source": source, "name": name, "action": "skip" if skip else "run", "why": why}
+
+
+_digests: dict[tuple[str, int, int], str] = {}
+
+
+def file_sha256(path: str) -> str:
+    """sha256 of a local file (or of every file below a folder), remembered while its size and time stay."""
+    place = Path(path)
+    if place.is_dir():
+        inside = sorted(entry for entry in place.rglob("*") if entry.is_file())
+        return fingerprint([[entry.relative_to(place).as_posix(), file_sha256(str(entry))] for entry in inside])
+    status = place.stat()
+    key = (path, status.st_size, status.st_mtime_ns)
+    if key not in _digests:
+        with place.open("rb") as stream:
+            _digests[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return _digests[key]
+
+
+def chunk_by_bytes(sizes: Sequence[tuple[str, int]], limit: int) -> list[list[str]]:
+    """Names in order, cut into tasks of about `limit` bytes; at least one task, even for nothing."""
+    tasks: list[list[str]] = [[]]
+    held = 0
+    for name, size in sizes:
+        if tasks[-1] and held + size > limit:
+            tasks.append([])
+            held = 0
+        tasks[-1].append(name)
+        held += size
+    return tasks

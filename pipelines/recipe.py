@@ -1,0 +1,266 @@
+"""A recipe: one complete TOML file that says what is built, checked before anything runs.
+
+No inheritance, no defaults hidden elsewhere: what the file does not say has the default written here, and
+`medtrove plan` prints every value. An unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from manifests.errors import RecipeError
+
+PACKAGE_PREFIX = "package://"
+"""Start of a path inside our installed packages: `package://scrapers/sample/tokenizer.json`."""
+
+
+class Section(BaseModel):
+    """A table of the recipe; closed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSection(Section):
+    """`[sources.<id>]`: one source, as this recipe uses it."""
+
+    card: str = ""
+    """Path of the card, relative to the recipe; empty: `manifests/sources/<id>.toml`."""
+    loader: str = ""
+    """Name of the loader; empty: the card's."""
+    snapshot: str = "current"
+    """Name of the frozen folder of raw payloads; another name fetches anew."""
+    max_epochs: float = Field(4.0, gt=0)
+    """How often this source may at most be repeated in the mixture."""
+    options: dict[str, Any] = {}
+    """The loader's own choices."""
+    rules: dict[str, dict[str, Any]] = {}
+    """Parameters of a rule that differ for this source: `[sources.<id>.rules."quality.words"]`."""
+
+
+class RuleSection(Section):
+    """`[[rules]]`: one rule; the order of the file is the order of application."""
+
+    rule: str
+    """Name of `filters/rule.py`, or `module:factory` of the site's own."""
+    parameters: dict[str, Any] = {}
+    sources: list[str] = []
+    """Sources it applies to; empty: all."""
+
+
+class DedupSection(Section):
+    """`[dedup]`: which documents say the same, and which of them stays."""
+
+    bands: int = Field(14, gt=0)
+    """MinHash bands; with `rows`, pairs of Jaccard J meet with probability 1-(1-J^rows)^bands."""
+    rows: int = Field(8, gt=0)
+    ngram: int = Field(5, gt=0)
+    """Words in one shingle."""
+    jaccard: float = Field(0.8, gt=0, le=1)
+    """Least true similarity of a near-duplicate, verified on the texts."""
+    seed: int = 1
+    drop_abstract_of_full_text: bool = True
+    """True: the abstract of an article whose full text is in the corpus leaves."""
+    priority: list[str] = []
+    """Sources, first one wins a cluster; sources not named follow in recipe order."""
+    denylist: str = ""
+    """File with one doc_id a line that must not be in the corpus, nor any copy of it."""
+
+
+class TokenizerSection(Section):
+    """`[tokenizer]`: any Hugging Face `tokenizer.json`."""
+
+    file: str
+    bos: bool = True
+    """Put the tokenizer's begin token before every document."""
+    eos: bool = True
+    """Put the tokenizer's end token after every document."""
+
+
+class GroupSection(Section):
+    """`[mixture.groups.<name>]`: sources that share one weight by their natural sizes."""
+
+    share: float = Field(gt=0)
+    """Weight against the other groups; 15, 1 and 4 mean 15:1:4."""
+    sources: list[str] = Field(min_length=1)
+
+
+class MixtureSection(Section):
+    """`[mixture]`: how much of what, and in which rows."""
+
+    sequence_length: int = Field(gt=1)
+    """Tokens of one training input; a row holds one more."""
+    total_tokens: int | Literal["largest", "natural"] = "largest"
+    """Effective tokens; `largest`: the most that no `max_epochs` forbids; `natural`: every source once, no weights."""
+    seed: int = 0
+    validation_fraction: float = Field(0.01, ge=0, lt=0.5)
+    """Share of units (patients, else candidate clusters) kept out for validation."""
+    rows_per_shard: int = Field(65536, gt=0)
+    groups: dict[str, GroupSection] = {}
+
+
+class NetworkSection(Section):
+    """`[network]`: how we present ourselves to publishers."""
+
+    contact: str = ""
+    """Address in the User-Agent, so that a publisher can reach you; a live source needs one."""
+    timeout_seconds: float = Field(60.0, gt=0)
+    max_tries: int = Field(5, gt=0)
+
+
+class ExecutorSection(Section):
+    """`[executor]`: where tasks run; never changes a byte of the result."""
+
+    kind: Literal["local"] = "local"
+    workers: int = Field(0, ge=0)
+    """Tasks at the same time; 0: as many as cores and memory allow."""
+    gigabytes_per_worker: float = Field(2.0, gt=0)
+
+
+class Recipe(Section):
+    """A whole recipe."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    description: str
+    output: str = "build"
+    """Folder or fsspec URL; `--out` overrides."""
+    sources: dict[str, SourceSection] = Field(min_length=1)
+    rules: list[RuleSection]
+    dedup: DedupSection = DedupSection()  # type: ignore[call-arg]  # every field has a default
+    tokenizer: TokenizerSection
+    mixture: MixtureSection
+    network: NetworkSection = NetworkSection()  # type: ignore[call-arg]
+    routes: dict[str, str] = {}
+    """Public host -> address, as `curl --connect-to`; `"*" = "sample"` is the sample world."""
+    executor: ExecutorSection = ExecutorSection()  # type: ignore[call-arg]
+
+
+def shipped() -> list[str]:
+    """Names of the recipes that come with medtrove."""
+    folder = resources.files("pipelines") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a shipped recipe's name or of a path; RecipeError names the nearest."""
+    if name.endswith(".toml"):
+        path = Path(name)
+        if path.is_file():
+            return path
+        raise RecipeError("no such recipe file.", where=name, fix="Give the path of a TOML file, or a shipped name.")
+    path = Path(str(resources.files("pipelines"))) / "recipes" / f"{name}.toml"
+    if path.is_file():
+        return path
+    near = difflib.get_close_matches(name, shipped(), n=1)
+    raise RecipeError(
+        f"no recipe called {name!r}.",
+        why=f"Shipped are {', '.join(shipped())}.",
+        fix=f"Did you mean {near[0]!r}?" if near else "Give one of these, or the path of a TOML file.",
+    )
+
+
+def load_recipe(name: str) -> Recipe:
+    """The checked recipe of a shipped name or a path."""
+    path = recipe_path(name)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"not valid TOML: {error}.", where=str(path), fix="Correct the line it names.") from None
+    recipe = parse_recipe(table, where=str(path))
+    return recipe
+
+
+def parse_recipe(table: Mapping[str, Any], *, where: str) -> Recipe:
+    """The checked recipe of a parsed TOML table; `where` stands in messages."""
+    try:
+        recipe = Recipe.model_validate(table)
+    except ValidationError as error:
+        raise RecipeError(_sentence(error), where=where, fix="Correct the recipe; `medtrove plan` checks it.") from None
+    _check_names(recipe, where)
+    return recipe
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        section = Recipe if len(place) == 1 else _section_at(place[:-1])
+        known = sorted(section.model_fields) if section is not None else []
+        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}."
+        return f"unknown key {'.'.join(place)!r}; {hint}"
+    return f"{'.'.join(place)}: {first['msg']} (got {first.get('input')!r})."
+
+
+def _section_at(place: list[str]) -> type[BaseModel] | None:
+    section: type[BaseModel] = Recipe
+    for part in place:
+        if part not in section.model_fields:
+            continue  # a source's id, a rule's position: its section is already the one found
+        annotation = section.model_fields[part].annotation
+        found = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        inner = [kind for kind in found if get_origin(kind) is None and issubclass(kind, BaseModel)]
+        if not inner:
+            return None
+        section = inner[0]
+    return section
+
+
+def _check_names(recipe: Recipe, where: str) -> None:
+    known = list(recipe.sources)
+
+    def check(name: str, place: str) -> None:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise RecipeError(
+                f"{place} names the source {name!r}, which [sources] does not have.",
+                where=where,
+                fix=f"Did you mean {near[0]!r}?" if near else f"Sources are {', '.join(known)}.",
+            )
+
+    for group, section in recipe.mixture.groups.items():
+        for name in section.sources:
+            check(name, f"[mixture.groups.{group}] sources")
+    for rule in recipe.rules:
+        for name in rule.sources:
+            check(name, f"[[rules]] {rule.rule} sources")
+    for name in recipe.dedup.priority:
+        check(name, "[dedup] priority")
+    grouped = [name for section in recipe.mixture.groups.values() for name in section.sources]
+    twice = sorted({name for name in grouped if grouped.count(name) > 1})
+    if twice:
+        raise RecipeError(f"{twice[0]!r} is in two groups of [mixture].", where=where, fix="Leave it in one of them.")
+    if recipe.mixture.groups and recipe.mixture.total_tokens == "natural":
+        raise RecipeError(
+            "[mixture] has groups, and total_tokens = 'natural', which gives no weights.",
+            where=where,
+            fix="Remove the groups, or give total_tokens as a number or 'largest'.",
+        )
+    missing = [name for name in known if recipe.mixture.groups and name not in grouped]
+    if missing:
+        raise RecipeError(
+            f"the source {missing[0]!r} is in no group of [mixture].",
+            where=where,
+            why="It would be prepared and then silently left out of the shards.",
+            fix="Put it into a group, or remove the source.",
+        )
+
+
+def resolve_path(path: str, *, base: Path | None = None) -> Path:
+    """The local file of a recipe's path: in our packages, absolute, or relative to `base`; RecipeError if missing."""
+    if path.startswith(PACKAGE_PREFIX):
+        package, _, rest = path.removeprefix(PACKAGE_PREFIX).partition("/")
+        found = Path(str(resources.files(package))) / rest
+    else:
+        found = Path(path) if base is None or Path(path).is_absolute() else base / path
+    if not found.exists():
+        raise RecipeError(
+            f"the file {path!r} is not there.", where=str(found), fix="Correct the path, or put the file there."
+        )
+    return found

@@ -1,0 +1,65 @@
+"""The block that reads one task's items of a source into documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow.parquet as pq
+from datatrove.pipeline.base import PipelineStep
+
+from manifests.document import Quarantined
+from manifests.store import Store
+from pipelines import heartbeat
+from pipelines.steps.record import to_block
+from scrapers.snapshot import read_items, read_snapshot
+from scrapers.source import Item, SourceConfig, load
+
+
+class ReadSource(PipelineStep):  # type: ignore[misc]
+    """Documents of the items of this task, in item order; what cannot be read goes to `quarantine`."""
+
+    type = "READER"
+
+    def __init__(self, config: SourceConfig, raw_url: str, tasks: list[list[str]], resolved_path: str = "") -> None:
+        super().__init__()
+        self.name = f"read {config.source}"
+        self.config = config
+        self.raw_url = raw_url
+        self.tasks = tasks
+        self.resolved_path = resolved_path
+        self.quarantine: list[dict[str, str]] = []
+        """What this task could not read; the writer at the end of the pipeline takes it."""
+        self.items_read = 0
+        self.items_with_documents = 0
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
+        raw = Store(self.raw_url)
+        source = load(self.config)
+        resolved = pq.read_table(self.resolved_path) if self.resolved_path else None
+        by_name = {item.item: item for item in read_items(raw)}
+        if rank == 0:
+            # What acquisition could not get never becomes an item; the first task enters it in the books.
+            for entry in read_snapshot(raw)["quarantined"]:
+                self._set_aside(Quarantined(entry["item"], self.config.source, entry["reason"], entry["detail"]))
+        done = 0
+        for name in self.tasks[rank]:
+            yield from self._documents(source, by_name[name], raw, resolved, done)
+            done += by_name[name].length
+            heartbeat.beat(done)
+
+    def _documents(self, source: Any, item: Item, raw: Store, resolved: Any, done: int) -> Iterator[Any]:
+        gave = 0
+        self.items_read += 1
+        for found in source.read(item, raw, resolved):
+            if isinstance(found, Quarantined):
+                self._set_aside(found)
+                continue
+            gave += 1
+            heartbeat.beat(done, f"{gave} documents of {item.item}")
+            yield to_block(found)
+        self.items_with_documents += bool(gave)
+
+    def _set_aside(self, found: Quarantined) -> None:
+        self.quarantine.append(asdict(found))
