@@ -1,0 +1,41 @@
+# Two commands do everything on a bare machine: `make corpus` and `make test`. Each makes .venv if it is missing.
+FITS = $(shell $(1) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(1))
+PYTHON ?= $(or $(firstword $(call FITS,python3.11) $(call FITS,python3)),python3)
+RECIPE ?= sample
+MEDTROVE = .venv/bin/medtrove
+
+.PHONY: setup corpus plan report verify test test-slow check bench clean
+
+setup:
+	@$(PYTHON) -I pipelines/bootstrap.py core
+
+corpus: setup
+	@$(MEDTROVE) build $(RECIPE) $(INPUT)
+
+plan: setup
+	@$(MEDTROVE) plan $(RECIPE)
+
+report: setup
+	@$(MEDTROVE) report
+
+verify: setup
+	@$(MEDTROVE) verify
+
+setup-dev:
+	@$(PYTHON) -I pipelines/bootstrap.py core dev
+
+test: setup-dev
+	@.venv/bin/pytest -n 2 -m "not slow" --cov --cov-report=term:skip-covered
+
+test-slow: setup-dev
+	@.venv/bin/pytest -n 2 -m slow || [ $$? -eq 5 ]
+
+check: setup-dev
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@.venv/bin/mypy && .venv/bin/lint-imports
+
+bench: setup-dev
+	@.venv/bin/python -m pytest tests/benchmarks -m bench -s
+
+clean:
+	rm -rf build
