@@ -39,7 +39,11 @@ def make_environment():  # type: ignore[no-untyped-def]
     except ImportError:
         package = "python%d.%d-venv" % sys.version_info[:2]  # noqa: UP031
         stop(
-            "this Python (" + sys.executable + ") has no venv module; install it (Debian: apt-get install " + package + ")."
+            "this Python ("
+            + sys.executable
+            + ") has no venv module; install it (Debian: apt-get install "
+            + package
+            + ")."
         )
     # An environment left half-made by an interrupted run has no stamp and is made anew.
     venv.EnvBuilder(with_pip=True, clear=True).create(VENV)
@@ -73,7 +77,9 @@ def main(groups):  # type: ignore[no-untyped-def]
         command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c"]
         command += [os.path.join(ROOT, "constraints.txt"), "-e", ROOT + extra]
         if subprocess.call(command, env=dict(os.environ, PIP_NO_WARN_SCRIPT_LOCATION="1")):
-            stop("pip could not install medtrove" + extra + "; its message is above. Run the same command to try again.")
+            stop(
+                "pip could not install medtrove" + extra + "; its message is above. Run the same command to try again."
+            )
         with open(stamp, "w") as stream:
             stream.write(wanted)
 

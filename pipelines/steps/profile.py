@@ -1,0 +1,52 @@
+"""The blocks of a declared count-only pass: what must be known of all items before any can be read.
+
+PubMed needs it: which revision of a record is the newest is only known after the last update file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datatrove.pipeline.base import PipelineStep
+
+from manifests.store import Store
+from pipelines import heartbeat
+from pipelines.stage import write_task_mark
+from scrapers.snapshot import read_items
+from scrapers.source import SourceConfig, load
+
+
+class ProfileItems(PipelineStep):  # type: ignore[misc]
+    """Writes one table for the items of a task, in item order."""
+
+    type = "PROFILE"
+
+    def __init__(self, config: SourceConfig, raw_url: str, tasks: list[list[str]], folder_url: str) -> None:
+        super().__init__()
+        self.name = f"profile {config.source}"
+        self.config, self.raw_url, self.tasks, self.folder_url = config, raw_url, tasks, folder_url
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
+        raw, folder = Store(self.raw_url), Store(self.folder_url)
+        source: Any = load(self.config)
+        by_name = {item.item: item for item in read_items(raw)}
+        files = []
+        for number, name in enumerate(self.tasks[rank]):
+            path = f"profiles/{rank:05d}-{number:05d}.parquet"
+            with folder.writing(path) as stream:
+                pq.write_table(source.profile(by_name[name], raw), stream, compression="zstd")
+            files.append(path)
+            heartbeat.beat(number + 1)
+        write_task_mark(folder, rank, files, {"items": len(files)})
+        yield from ()
+
+
+def resolve_profiles(config: SourceConfig, folder: Store) -> pa.Table:
+    """What the source's `read` needs, from the finished profiles in item order."""
+    source: Any = load(config)
+    tables = [pq.read_table(folder.reading(path)) for path in folder.files("profiles")]
+    resolved: pa.Table = source.resolve(tables)
+    return resolved
