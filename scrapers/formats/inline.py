@@ -1,0 +1,159 @@
+"""Text inside one block: raised and lowered characters, citation marks, white space.
+
+A renderer appends pieces of text to a list and brackets what needs its neighbours with control characters, which
+neither XML nor HTML text can hold; `finish` resolves them when the block is whole. The law: no digit is glued to
+another digit, and none is removed that is not part of a citation mark.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import MutableMapping, Sequence
+
+CITE_START, CITE_END = "\x01", "\x02"
+RAISED, RAISED_END = "\x03", "\x04"
+LOWERED, LOWERED_END = "\x06", "\x07"
+_GONE = "\x05"
+_CONTROLS = "".join((CITE_START, CITE_END, RAISED, RAISED_END, LOWERED, LOWERED_END, _GONE))
+_HAS_CONTROL = re.compile(f"[{_CONTROLS}]")
+_STRIP_CONTROLS = dict.fromkeys(map(ord, _CONTROLS))
+# Soft hyphen, zero-width space, word joiner, byte order mark: typesetting, invisible, and they split words and numbers.
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
+
+_DASH = "\\-\u2010\u2011\u2012\u2013\u2014\u2212"
+NUMERIC_MARK = re.compile(
+    rf"[\[(]?\s*(?!(?:1[89]|20)\d\d[a-z]?\s*[\])]?[.,;]?$)[A-Za-z]?\d{{1,4}}[a-z]?"
+    rf"(?:\s*[,;{_DASH}]\s*[A-Za-z]?\d{{1,4}}[a-z]?)*\s*[\])]?\s*[.,;]?"
+)
+"""A citation mark that is a number or a list of them; `2010` alone is the year of an author-year mark."""
+
+_MARK = f"{CITE_START}[^{CITE_START}{CITE_END}]*{CITE_END}"
+_JOIN = rf"\s*(?:(?:[,;:{_DASH}]|and\b|&|to\b)\s*)*"
+_CHAIN = rf"{_MARK}(?:{_JOIN}{_MARK})*"
+_UNTAGGED = r"\d{1,3}[a-z]?"
+_LEAD = r"(?:(?:see(?:\s+also)?|e\.g\.,?|cf\.?|i\.e\.,?|reviewed\s+in|refs?\.?|references?)\s+)*"
+# Square brackets may hold numbers the publisher forgot to tag; round ones hold doses, so only ranges are taken there.
+_SQUARE = re.compile(
+    rf"\s*\[\s*{_LEAD}(?:{_UNTAGGED}{_JOIN})*{_CHAIN}(?:{_JOIN}(?:{_CHAIN}|{_UNTAGGED}(?!\w)))*\s*[,;.]?\s*\]"
+)
+_ROUND = re.compile(rf"\s*\(\s*{_LEAD}{_CHAIN}(?:\s*[{_DASH}]\s*{_UNTAGGED}(?!\w))?\s*[,;.]?\s*\)")
+_BARE = re.compile(rf"\s*{_CHAIN}")
+_NAMED = re.compile(
+    rf"(?i)\b((?:ref|refs|reference|references|citation|citations)\.?\s*(?:no\.?|number|numbers)?\s*[\[(]?\s*)({_CHAIN})"
+)
+_GONE_BEFORE_CLOSE = re.compile(rf"\s*[,;]?\s*{_GONE}[\s{_GONE}]*(?=[)\]])")
+_GONE_AFTER_OPEN = re.compile(rf"(?<=[(\[]){_GONE}\s*[,;:]?\s*")
+_GONE_RUN = re.compile(rf"{_GONE}(?:\s*[,;]\s*{_GONE})*")
+_EMPTY_BRACKETS = re.compile(rf"\s*(?:\(\s*{_GONE}\s*\)|\[\s*{_GONE}\s*\])")
+_GONE_AT_SPACE = re.compile(rf"\s*{_GONE}(?=\s|$|[.,;:!?)\]])")
+_GONE_BETWEEN = re.compile(rf"(\w?){_GONE}(?=(\w?))")
+
+_ORDINAL = re.compile(r"(?:st|nd|rd|th|TM|SM|er|ème)$")
+_SYMBOLS = re.compile(r"[^\w\s]+$")
+_ISOTOPE = re.compile(r"[A-Z][a-z]?(?![A-Za-z])")
+_RAISED_TEXT = re.compile(f"{RAISED}([^{RAISED}{RAISED_END}]*){RAISED_END}")
+_LOWERED_TEXT = re.compile(f"{LOWERED}([^{LOWERED}{LOWERED_END}]*){LOWERED_END}")
+_CITATION_ONLY = re.compile(rf"\s*[\[(]?(?:\s|[,;:.{_DASH}\[\]()]|{_MARK})*[\])]?\s*")
+_CITATION_AND_NUMBERS = re.compile(rf"\s*[\[(]?(?:\s|[,;:.{_DASH}]|{_MARK}|{_UNTAGGED}(?!\w))*[\])]?\s*")
+
+
+def collapse(text: str) -> str:
+    """`text` with every run of white space as one space, none at the ends."""
+    return " ".join(text.split())
+
+
+def finish(pieces: Sequence[str] | str, counts: MutableMapping[str, int]) -> str:
+    """The text of one block from its pieces: marks resolved, white space collapsed."""
+    text = pieces if isinstance(pieces, str) else "".join(pieces)
+    if _HAS_CONTROL.search(text):
+        text = _resolve(text, counts)
+    text = " ".join(text.split())
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    return text
+
+
+def _resolve(text: str, counts: MutableMapping[str, int]) -> str:
+    if RAISED in text:
+        text = _innermost(_RAISED_TEXT, _raised, text)
+    if LOWERED in text:
+        text = _innermost(_LOWERED_TEXT, _lowered, text)
+    if CITE_START in text:
+        text = _without_citations(text, counts)
+    return text.translate(_STRIP_CONTROLS)
+
+
+def _innermost(pattern: re.Pattern[str], replace: object, text: str) -> str:
+    while True:
+        after = pattern.sub(replace, text)  # type: ignore[call-overload]
+        if after == text:
+            return text
+        text = after
+
+
+def _raised(match: re.Match[str]) -> str:
+    """A superscript as text: `10^-3`, `m^2`, `Na+`, `1st`; nothing but citations stays one citation mark."""
+    inner, text, start, end = match[1], match.string, match.start(), match.end()
+    before = text[start - 1] if start else ""
+    if CITE_START in inner:
+        only = _CITATION_ONLY.fullmatch(inner) or (not before.isdigit() and _CITATION_AND_NUMBERS.fullmatch(inner))
+        if only:
+            return CITE_START + inner.translate(_STRIP_CONTROLS) + CITE_END
+    content = " ".join(inner.split())
+    if not content:
+        return inner
+    bare = content.translate(_STRIP_CONTROLS)
+    space = " " if inner[:1].isspace() else ""
+    following = text[end : end + 3]
+    after = " " if inner[-1:].isspace() else ""
+    if _SYMBOLS.match(bare) or _ORDINAL.match(bare):
+        return space + content + after
+    has_base = before.isalnum() or (before != "" and before in ")]}%\u00b0\u2032'\"|*\u00b5\u03bc\u2126")
+    if not has_base and not (before.isspace() and bare[:1] in "+-\u2212\u2013"):
+        earlier = text[:start].rstrip()
+        loose = bool(earlier) and before.isspace() and bare[-1].isdigit() and not _ISOTOPE.match(following)
+        if loose and (earlier[-1].isalnum()):
+            return f"^{content}{after}"
+        glue = after or (
+            " " if following[:1].isalnum() and not (bare[-1:].isalnum() and _ISOTOPE.match(following)) else ""
+        )
+        return f"{content}{glue}"
+    glue = after or (" " if following[:1].isdigit() and bare[-1].isdigit() else "")
+    return f"^{content}{glue}"
+
+
+def _lowered(match: re.Match[str]) -> str:
+    """A subscript as text: `CO2`, `log10 5`, `10_2` where plain joining would make another number."""
+    inner, text, start, end = match[1], match.string, match.start(), match.end()
+    content = " ".join(inner.split())
+    if not content:
+        return inner
+    before = text[start - 1] if start else ""
+    bare = content.translate(_STRIP_CONTROLS)
+    lead = "_" if before.isdigit() and bare[:1].isdigit() else (" " if inner[:1].isspace() else "")
+    following = text[end : end + 1]
+    glue = " " if inner[-1:].isspace() or (bare[-1:].isdigit() and following.isdigit()) else ""
+    return f"{lead}{content}{glue}"
+
+
+def _without_citations(text: str, counts: MutableMapping[str, int]) -> str:
+    removed = 0
+
+    def gone(match: re.Match[str]) -> str:
+        nonlocal removed
+        removed += match[0].count(CITE_START)
+        return _GONE
+
+    text = _NAMED.sub(lambda match: match[0].replace(CITE_START, "").replace(CITE_END, ""), text)
+    text = _SQUARE.sub(gone, text)
+    text = _ROUND.sub(gone, text)
+    text = _BARE.sub(gone, text)
+    if removed:
+        counts["extract.citation_marks"] = counts.get("extract.citation_marks", 0) + removed
+    text = _GONE_RUN.sub(_GONE, text)
+    text = _EMPTY_BRACKETS.sub(_GONE, text)
+    text = _GONE_BEFORE_CLOSE.sub("", text)
+    text = _GONE_AFTER_OPEN.sub("", text)
+    text = _GONE_AT_SPACE.sub("", text)
+    return _GONE_BETWEEN.sub(lambda match: match[1] + (" " if match[1] and match[2] else ""), text)

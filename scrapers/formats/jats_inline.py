@@ -1,0 +1,259 @@
+"""Mixed content of JATS and MEDLINE elements as pieces of text for `inline.finish`.
+
+Formatting is transparent; what carries meaning is written out (powers, formulas, line breaks), citation marks are
+bracketed so that they can leave whole, and footnotes inside a paragraph are collected for the block after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lxml import etree
+
+from scrapers.formats.inline import (
+    CITE_END,
+    CITE_START,
+    LOWERED,
+    LOWERED_END,
+    NUMERIC_MARK,
+    RAISED,
+    RAISED_END,
+    finish,
+)
+from scrapers.formats.mathml import MATHML, linear, tex
+from scrapers.formats.xml_safe import entity_text
+
+
+@dataclass(slots=True)
+class Context:
+    """What rendering one text needs to remember."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """Footnotes met inside the block being rendered."""
+    in_table: bool = False
+
+    def count(self, name: str, by: int = 1) -> None:
+        self.counts[name] = self.counts.get(name, 0) + by
+
+
+def inline_text(element: Any, context: Context) -> str:
+    """The text of `element` as one block."""
+    if len(element) == 0:
+        return finish(element.text or "", context.counts)
+    pieces: list[str] = []
+    walk(element, pieces, context)
+    return finish(pieces, context.counts)
+
+
+def walk(element: Any, out: list[str], context: Context) -> None:
+    """Append the pieces of everything inside `element`, without its tail."""
+    text = element.text
+    if text:
+        out.append(text)
+    for child in element:
+        handler = HANDLERS.get(child.tag)
+        if handler is None:
+            walk(child, out, context)
+        else:
+            handler(child, out, context)
+        tail = child.tail
+        if tail:
+            out.append(tail)
+
+
+def _sup(element: Any, out: list[str], context: Context) -> None:
+    out.append(RAISED)
+    walk(element, out, context)
+    out.append(RAISED_END)
+
+
+def _sub(element: Any, out: list[str], context: Context) -> None:
+    out.append(LOWERED)
+    walk(element, out, context)
+    out.append(LOWERED_END)
+
+
+def _xref(element: Any, out: list[str], context: Context) -> None:
+    kind = element.get("ref-type")
+    if kind in ("bibr", "ref"):
+        text = "".join(element.itertext()).strip()
+        if NUMERIC_MARK.fullmatch(text):
+            out += (CITE_START, text, CITE_END)
+            return
+    elif kind in ("fn", "table-fn", "author-notes", "corresp"):
+        # A footnote mark beside a number must not become one of its digits.
+        text = "".join(element.itertext()).strip()
+        if kind == "fn" and not context.in_table:
+            context.count("extract.footnote_marks")
+            return
+        if len(text) <= 3:
+            out += (RAISED, text, RAISED_END)
+            return
+    walk(element, out, context)
+
+
+def _break(_element: Any, out: list[str], _context: Context) -> None:
+    out.append(" ")
+
+
+def _block(element: Any, out: list[str], context: Context) -> None:
+    out.append(" ")
+    walk(element, out, context)
+    out.append(" ")
+
+
+def _skip(element: Any, _out: list[str], context: Context) -> None:
+    context.count("extract." + _SKIPPED[element.tag])
+
+
+def _footnote(element: Any, _out: list[str], context: Context) -> None:
+    note = inline_text(element, context)
+    if note:
+        context.notes.append(note)
+
+
+def _mathml(element: Any, out: list[str], _context: Context) -> None:
+    out.append(linear(element))
+
+
+def _tex(element: Any, out: list[str], _context: Context) -> None:
+    source = tex("".join(element.itertext()))
+    if source:
+        out += ("$", source, "$")
+
+
+def formula(element: Any, context: Context) -> tuple[str, bool]:
+    """A formula element as (text, is TeX): TeX before MathML before a text form before a picture."""
+    for found in element.iter("tex-math"):
+        source = tex("".join(found.itertext()))
+        if source:
+            return source, True
+    for found in element.iter(f"{MATHML}math"):
+        text = linear(found)
+        if text:
+            return text, False
+    for found in element.iter("textual-form", "chem-struct"):
+        text = inline_text(found, context)
+        if text:
+            return text, False
+    pieces: list[str] = []
+    walk(element, pieces, context)
+    text = finish(pieces, context.counts)
+    if text:
+        return text, False
+    for found in element.iter("alt-text", "graphic", "inline-graphic"):
+        text = (found.text if found.tag == "alt-text" else found.get("alt-text")) or ""
+        if text.strip():
+            return " ".join(text.split()), False
+    context.count("extract.formula_pictures")
+    return "[formula]", False
+
+
+def _inline_formula(element: Any, out: list[str], context: Context) -> None:
+    text, is_tex = formula(element, context)
+    out += ("$", text, "$") if is_tex else (text,)
+
+
+def _alternatives(element: Any, out: list[str], context: Context) -> None:
+    child = preferred(element)
+    if child is None:
+        return
+    handler = HANDLERS.get(child.tag)
+    if handler is None:
+        walk(child, out, context)
+    else:
+        handler(child, out, context)
+
+
+_PREFERENCE = ("tex-math", f"{MATHML}math", "table", "textual-form", "chem-struct", "preformat", "code")
+
+
+def preferred(element: Any) -> Any | None:
+    """The one child of `alternatives` to read: the first that is text rather than a picture."""
+    for tag in _PREFERENCE:
+        found = element.find(tag)
+        if found is not None and (tag == "table" or "".join(found.itertext()).strip()):
+            return found
+    for child in element:
+        if isinstance(child.tag, str):
+            return child
+    return None
+
+
+def _graphic(_element: Any, _out: list[str], context: Context) -> None:
+    context.count("extract.pictures")
+
+
+def _citation(element: Any, out: list[str], context: Context) -> None:
+    # Structured references have no punctuation of their own: their fields must not run together.
+    for text in element.itertext():
+        out += (text, " ")
+
+
+def _entity(element: Any, out: list[str], _context: Context) -> None:
+    out.append(entity_text(element))
+
+
+_SKIPPED = {
+    "object-id": "identifiers",
+    "alt-text": "alternative_texts",
+    "long-desc": "alternative_texts",
+    "permissions": "permissions",
+    "index-term": "index_terms",
+    "private-char": "pictures",
+    "supplementary-material": "supplements",
+    "ref-list": "references",
+}
+
+Handler = Callable[[Any, list[str], Context], None]
+HANDLERS: dict[Any, Handler] = {
+    "sup": _sup,
+    "sub": _sub,
+    "xref": _xref,
+    "break": _break,
+    "fn": _footnote,
+    f"{MATHML}math": _mathml,
+    "tex-math": _tex,
+    "inline-formula": _inline_formula,
+    "disp-formula": _inline_formula,
+    "alternatives": _alternatives,
+    "graphic": _graphic,
+    "inline-graphic": _graphic,
+    "media": _graphic,
+    "element-citation": _citation,
+    "name": _citation,
+    etree.Entity: _entity,
+    **dict.fromkeys(_SKIPPED, _skip),
+    **dict.fromkeys(
+        (
+            "p",
+            "title",
+            "label",
+            "caption",
+            "list",
+            "list-item",
+            "def-list",
+            "def-item",
+            "term",
+            "def",
+            "disp-quote",
+            "boxed-text",
+            "sec",
+            "fig",
+            "table-wrap",
+            "table",
+            "tr",
+            "td",
+            "th",
+            "attrib",
+            "statement",
+            "speech",
+            "verse-line",
+        ),
+        _block,
+    ),
+}
+"""How each element is written; any other is transparent."""

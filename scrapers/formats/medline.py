@@ -1,0 +1,227 @@
+"""PubMed's bulk XML as records, one at a time in constant memory.
+
+Own identifiers only (reference lists hold many others), structured abstracts as `LABEL: text`, other-language and
+plain-language abstracts apart, deletions yielded where the file has them. Nothing is merged here: which revision
+of a PMID counts is decided over all files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from lxml import etree
+
+from scrapers.formats import xml_safe
+from scrapers.formats.dates import iso_date
+from scrapers.formats.errors import Unreadable
+from scrapers.formats.jats_inline import Context, inline_text
+from scrapers.formats.languages import iso_639_1
+
+_TRUNCATED = re.compile(r"\s*\(ABSTRACT TRUNCATED(?: AT \d+ WORDS)?\)\.?\s*$", re.I)
+_NO_TITLE = re.compile(r"\[?\s*not available\s*\]?\.?$", re.I)
+_BRACKETED = re.compile(r"\[(.*)\](\.?)$", re.S)
+_COPYRIGHT = re.compile(
+    r"(?:^|(?<=[.!?)\]])\s+)(?:copyright\s*(?:©|\(c\))?|©|\(c\))\s*(?:the\s+author|\d{4}|[A-Z]).{0,300}$", re.I
+)
+_YEAR = re.compile(r"\d{4}")
+
+RETRACTED_TYPE, RETRACTION_TYPE, ERRATUM_TYPE = "D016441", "D016440", "D016425"
+CONCERN_TYPE = "D000075742"
+_RETRACTED_LINKS = frozenset({"RetractionIn", "RetractedandRepublishedIn"})
+_NOTICE_LINKS = frozenset({"RetractionOf", "PartialRetractionOf", "ErratumFor", "ExpressionOfConcernFor"})
+
+
+@dataclass(frozen=True, slots=True)
+class OtherAbstract:
+    """An abstract in another language or for other readers."""
+
+    language: str
+    """ISO 639-1 where there is one, else the code as given."""
+    type: str
+    """As NLM gives it: `Publisher`, `plain-language-summary`, ..."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A PMID the file withdraws."""
+
+    pmid: str
+    version: int
+
+
+@dataclass(slots=True)
+class MedlineRecord:
+    """One revision of one citation. Empty string = the record does not say."""
+
+    pmid: str
+    version: int
+    title: str
+    """English; the brackets of a translated title are taken off."""
+    abstract: str
+    other_abstracts: list[OtherAbstract]
+    year: int | None
+    published: str
+    language: str
+    """Of the article, ISO 639-1; title and abstract are English also when this is not."""
+    vernacular_title: str
+    pmcid: str
+    doi: str
+    publication_types: list[str]
+    retracted: bool
+    """The cited article is retracted."""
+    notice: bool
+    """The record is itself a retraction, an erratum or an expression of concern."""
+    concern: bool
+    """An expression of concern exists about the article."""
+    copyright: str
+    """The publisher's copyright line: a licence hint, never part of the text."""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """Title and abstract in the corpus's text convention."""
+        return "\n\n".join(part for part in (f"# {self.title}" if self.title else "", self.abstract) if part)
+
+
+def parse(stream: IO[bytes]) -> Iterator[MedlineRecord | Deleted]:
+    """Records and deletions in file order; Unreadable after the last good record when the rest is broken."""
+    events = etree.iterparse(
+        stream, events=("end",), tag=("PubmedArticle", "DeleteCitation"), **xml_safe.PARSER_OPTIONS
+    )
+    checked = False
+    try:
+        for _event, element in events:
+            if not checked:
+                xml_safe.check_entities(element)
+                checked = True
+            if element.tag == "PubmedArticle":
+                yield record(element)
+            else:
+                for pmid in element.iterfind("PMID"):
+                    yield Deleted((pmid.text or "").strip(), _version(pmid))
+            element.clear(keep_tail=False)
+            parent = element.getparent()
+            while parent is not None and element.getprevious() is not None:
+                del parent[0]
+    except etree.XMLSyntaxError as error:
+        raise xml_safe.unreadable(error) from None
+    except (EOFError, OSError, ValueError) as error:
+        raise Unreadable("extract.corrupt", f"The compressed stream is damaged ({type(error).__name__}).") from None
+    root = events.root
+    if root is None or root.tag not in ("PubmedArticleSet", "DeleteCitation", "PubmedArticle"):
+        raise Unreadable("extract.not_a_document", "The root element is not PubmedArticleSet.")
+
+
+def record(element: Any) -> MedlineRecord:
+    """One `PubmedArticle` element as a record; Unreadable when it has no PMID."""
+    citation = element.find("MedlineCitation")
+    pmid = citation.find("PMID") if citation is not None else None
+    if citation is None or pmid is None or not (pmid.text or "").strip():
+        raise Unreadable("extract.bad_record", "A PubmedArticle without a PMID.")
+    context = Context()
+    counts = context.counts
+    article = citation.find("Article")
+    empty = etree.Element("Article")
+    article = empty if article is None else article
+    abstract = article.find("Abstract")
+    types = list(article.iterfind("PublicationTypeList/PublicationType"))
+    type_ids = {found.get("UI", "") for found in types}
+    type_names = [(found.text or "").strip() for found in types]
+    links = {found.get("RefType", "") for found in citation.iterfind("CommentsCorrectionsList/CommentsCorrections")}
+    year, published = _published(article)
+    ids = {
+        found.get("IdType"): (found.text or "").strip()
+        for found in element.iterfind("PubmedData/ArticleIdList/ArticleId")
+    }
+    copyright_line = ""
+    if abstract is not None:
+        copyright_line = " ".join((abstract.findtext("CopyrightInformation") or "").split())
+    pmcid = ids.get("pmc", "").upper()
+    return MedlineRecord(
+        pmid=(pmid.text or "").strip(),
+        version=_version(pmid),
+        title=_title(article.find("ArticleTitle"), context),
+        abstract=_abstract(abstract, context) if abstract is not None else "",
+        other_abstracts=[
+            OtherAbstract(iso_639_1(other.get("Language", "")), other.get("Type", ""), text)
+            for other in citation.iterfind("OtherAbstract")
+            if (text := _abstract(other, context))
+        ],
+        year=year,
+        published=published,
+        language=iso_639_1(article.findtext("Language") or ""),
+        vernacular_title=_plain(article.find("VernacularTitle"), context),
+        pmcid=f"PMC{pmcid.removeprefix('PMC')}" if pmcid else "",
+        doi=ids.get("doi", "") or _doi(article),
+        publication_types=type_names,
+        retracted=RETRACTED_TYPE in type_ids or "Retracted Publication" in type_names or bool(links & _RETRACTED_LINKS),
+        notice=bool(type_ids & {RETRACTION_TYPE, ERRATUM_TYPE, CONCERN_TYPE})
+        or not {"Retraction of Publication", "Published Erratum", "Expression of Concern"}.isdisjoint(type_names)
+        or bool(links & _NOTICE_LINKS),
+        concern="ExpressionOfConcernIn" in links,
+        copyright=copyright_line,
+        counts=counts,
+    )
+
+
+def _version(pmid: Any) -> int:
+    value = pmid.get("Version", "1")
+    return int(value) if value.isdigit() else 1
+
+
+def _plain(element: Any | None, context: Context) -> str:
+    return inline_text(element, context) if element is not None else ""
+
+
+def _title(element: Any | None, context: Context) -> str:
+    title = _plain(element, context)
+    if _NO_TITLE.match(title):
+        return ""
+    bracketed = _BRACKETED.match(title)
+    if bracketed and "[" not in bracketed[1] and "]" not in bracketed[1]:
+        title = bracketed[1] + bracketed[2]
+    return title
+
+
+def _abstract(element: Any, context: Context) -> str:
+    paragraphs: list[str] = []
+    for part in element.iterfind("AbstractText"):
+        text = inline_text(part, context)
+        if not text:
+            continue
+        shorter = _TRUNCATED.sub("", text)
+        if shorter != text:
+            context.count("extract.truncated_abstracts")
+            text = shorter
+        label = " ".join((part.get("Label") or "").split())
+        if label and label.upper() != "UNLABELLED":
+            text = f"{label.rstrip(':')}: {text}"
+        paragraphs.append(text)
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _doi(article: Any) -> str:
+    for found in article.iterfind("ELocationID"):
+        if found.get("EIdType") == "doi" and found.get("ValidYN", "Y") == "Y":
+            return (found.text or "").strip()
+    return ""
+
+
+def _published(article: Any) -> tuple[int | None, str]:
+    date = article.find("Journal/JournalIssue/PubDate")
+    if date is not None:
+        medline = date.findtext("MedlineDate")
+        year = date.findtext("Year") or (medline or "")
+        found = _YEAR.search(year)
+        if found:
+            return int(found[0]), iso_date(found[0], date.findtext("Month"), date.findtext("Day"))
+    date = article.find("ArticleDate")
+    if date is not None:
+        found = _YEAR.search(date.findtext("Year") or "")
+        if found:
+            return int(found[0]), iso_date(found[0], date.findtext("Month"), date.findtext("Day"))
+    return None, ""
