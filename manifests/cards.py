@@ -1,0 +1,275 @@
+"""Source cards: what is known about a publisher or data set, its terms, and what they allow.
+
+One TOML file a source (`manifests/sources/<id>.toml`), closed: an unknown or missing key, a licence nobody knows, or
+facts that contradict each other are errors that name the file, the key and the way out.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from manifests.document import KINDS
+from manifests.errors import RecipeError, SourceError
+
+USES = ("commercial", "noncommercial", "restricted")
+ACCESS = ("open", "credentialed", "forbidden-without-permission")
+PHI_POLICIES = ("guideline", "literature", "note", "web")
+PER_DOCUMENT = "per-document"
+
+_SPDX = (
+    *(f"CC-{terms}-{version}" for terms in ("BY", "BY-SA", "BY-NC", "BY-ND", "BY-NC-SA", "BY-NC-ND")
+      for version in ("1.0", "2.0", "2.5", "3.0", "4.0")),
+    *("CC-BY-3.0-IGO", "CC-BY-NC-SA-3.0-IGO", "CC-BY-SA-3.0-IGO", "CC-BY-NC-ND-3.0-IGO", "CC0-1.0", "CC-PDDC"),
+    *("Apache-2.0", "MIT", "BSD-3-Clause", "GPL-3.0-only", "ODC-By-1.0", "ODbL-1.0", "PDDL-1.0", "OGL-UK-3.0"),
+    *("OGL-Canada-2.0", "GFDL-1.3-only", "Unlicense"),
+)  # fmt: skip
+_LICENCE_REF = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
+_ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class LicenceClass:
+    """What a licence allows, as the Data Provenance Initiative sorts them: use, attribution, share-alike."""
+
+    use: Literal["commercial", "noncommercial", "restricted"]
+    attribution: bool
+    share_alike: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The facts of one source. Optional fields have the default written here."""
+
+    id: str
+    """Id of the source, the first half of its `doc_id`s; the file's name."""
+    title: str
+    publisher: str
+    kind: str
+    """One of `manifests.document.KINDS`."""
+    loader: str
+    """Loader that fetches and reads it, unless a recipe names another."""
+    homepage: str
+    licence: str
+    """SPDX id, `LicenseRef-...`, or `per-document` when every document states its own."""
+    licence_class: LicenceClass
+    """Of the source as a whole; with `per-document`, the strictest a document may have."""
+    redistribution: bool
+    """True: the text itself may be passed on."""
+    terms_quote: str
+    """The publisher's words that the licence rests on."""
+    terms_url: str
+    terms_read: datetime.date
+    """Day on which `terms_quote` was read."""
+    access: Literal["open", "credentialed", "forbidden-without-permission"]
+    restricted: bool
+    """True: text under an agreement; a build that holds it is restricted as a whole."""
+    default_on: bool
+    """True: shipped recipes may use it without the user saying so."""
+    robots: str
+    """How robots.txt is treated: `obeyed`, `not applicable`, ..."""
+    contact: str
+    """Whom to ask for a takedown or permission."""
+    phi_policy: Literal["guideline", "literature", "note", "web"]
+    hosts: tuple[str, ...]
+    """Public hosts that are fetched from; empty for files the user brings."""
+    verified_live: datetime.date | Literal[False]
+    """Day on which the loader last met the live site; False: never from here."""
+    notes: str = ""
+    expected_documents: int | None = None
+    """Documents a complete run should give, as `expected_source` counts them."""
+    expected_source: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; dates as ISO 8601."""
+        table = asdict(self)
+        for name in ("terms_read", "verified_live"):
+            if isinstance(table[name], datetime.date):
+                table[name] = table[name].isoformat()
+        return {**table, "hosts": list(self.hosts)}
+
+
+def sources_folder() -> Path:
+    """The folder of the cards that come with medtrove."""
+    return Path(str(resources.files("manifests"))) / "sources"
+
+
+def find_card(source_id: str, extra_folders: Sequence[str | Path] = ()) -> Card:
+    """The card of `source_id`: in `extra_folders` first, then among the shipped; RecipeError names the nearest."""
+    folders = [*(Path(folder) for folder in extra_folders), sources_folder()]
+    for folder in folders:
+        path = folder / f"{source_id}.toml"
+        if path.is_file():
+            return load_card(path)
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    near = difflib.get_close_matches(source_id, known, n=1)
+    raise RecipeError(
+        f"no source card called {source_id!r}.",
+        why=f"Cards are {', '.join(known) or 'none'}.",
+        fix=f"Did you mean {near[0]!r}?" if near else f"Write {source_id}.toml, or give its path as `card`.",
+    )
+
+
+def load_card(path: str | Path) -> Card:
+    """The checked card of a TOML file; SourceError says what is wrong with it and where."""
+    place = Path(path)
+    try:
+        table = tomllib.loads(place.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SourceError(f"the card cannot be read: {error.strerror}.", where=str(place), fix="Correct it.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SourceError(f"not valid TOML: {error}.", where=str(place), fix="Correct the line it names.") from None
+    card = parse_card(table, where=str(place))
+    if card.id != place.stem:
+        raise _wrong(str(place), "id", f"is {card.id!r}, but the file is called {place.name}.", "Make them equal.")
+    return card
+
+
+def parse_card(table: Mapping[str, Any], *, where: str) -> Card:
+    """The checked card of a parsed TOML table; `where` stands in messages."""
+    values = _closed(Card, table, where, prefix="")
+    terms = values["licence_class"]
+    if not isinstance(terms, Mapping):
+        raise _wrong(
+            where, "licence_class", "is not a table.", "Write {use = ..., attribution = ..., share_alike = ...}."
+        )
+    for name, check in _CHECKS.items():
+        if name in values and (wrong := check(values[name])):
+            raise _wrong(where, name, f"is {values[name]!r}: {wrong}.", "Correct the card.")
+    inner = _closed(LicenceClass, terms, where, prefix="licence_class.")
+    for name, check in _CLASS_CHECKS.items():
+        if wrong := check(inner[name]):
+            raise _wrong(where, f"licence_class.{name}", f"is {inner[name]!r}: {wrong}.", "Correct the card.")
+    values["licence_class"] = LicenceClass(**inner)
+    values["hosts"] = tuple(values["hosts"])
+    card = Card(**values)
+    _consistent(card, where)
+    return card
+
+
+def _closed(
+    kind: type[Card] | type[LicenceClass], table: Mapping[str, Any], where: str, *, prefix: str
+) -> dict[str, Any]:
+    known = [one.name for one in fields(kind)]
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"Did you mean {prefix + near[0]!r}?" if near else f"Keys are {', '.join(known)}."
+            raise SourceError(f"unknown key {prefix + key!r}.", where=where, fix=hint)
+    for one in fields(kind):
+        if one.name not in table and one.default is MISSING:
+            raise SourceError(
+                f"the key {prefix + one.name!r} is missing.",
+                where=where,
+                why="A card is complete, so that nobody has to guess what a source allows.",
+                fix=f"Add {prefix}{one.name} = ...",
+            )
+    return dict(table)
+
+
+def _wrong(where: str, key: str, what: str, fix: str) -> SourceError:
+    return SourceError(f"{key} {what}", where=where, fix=fix)
+
+
+Check = Callable[[Any], str]
+"""What is wrong with a value; empty if nothing."""
+
+
+def _text(value: Any) -> str:
+    return "" if isinstance(value, str) and value.strip() else "it must be text, and not empty"
+
+
+def _any_text(value: Any) -> str:
+    return "" if isinstance(value, str) else "it must be text"
+
+
+def _flag(value: Any) -> str:
+    return "" if isinstance(value, bool) else "it must be true or false"
+
+
+def _one_of(choices: Sequence[str]) -> Check:
+    return lambda value: "" if value in choices else f"it must be one of {', '.join(choices)}"
+
+
+def _url(value: Any) -> str:
+    return "" if isinstance(value, str) and re.match(r"https?://[^/\s]+", value) else "it must be an http(s) address"
+
+
+def _day(value: Any) -> str:
+    return "" if type(value) is datetime.date else "it must be a day such as 2026-01-31, without quotes"
+
+
+def _licence(value: Any) -> str:
+    if not isinstance(value, str):
+        return "it must be text"
+    if value in _SPDX or value == PER_DOCUMENT or _LICENCE_REF.fullmatch(value):
+        return ""
+    near = difflib.get_close_matches(value, (*_SPDX, PER_DOCUMENT), n=1)
+    hint = f"did you mean {near[0]!r}" if near else "no SPDX id known here"
+    return f"{hint}? Otherwise write LicenseRef-<name>, or {PER_DOCUMENT!r}"
+
+
+def _hosts(value: Any) -> str:
+    if not isinstance(value, list) or not all(isinstance(host, str) for host in value):
+        return "it must be a list of host names"
+    bad = [host for host in value if not _HOST.fullmatch(host)]
+    return f"{bad[0]!r} is not a host name (no scheme, no path, lower case)" if bad else ""
+
+
+_CHECKS: dict[str, Check] = {
+    "id": lambda value: "" if isinstance(value, str) and _ID.fullmatch(value) else "use lower-case words and dashes",
+    "title": _text,
+    "publisher": _text,
+    "kind": _one_of(KINDS),
+    "loader": _text,
+    "homepage": _url,
+    "licence": _licence,
+    "redistribution": _flag,
+    "terms_quote": _text,
+    "terms_url": _url,
+    "terms_read": _day,
+    "access": _one_of(ACCESS),
+    "restricted": _flag,
+    "default_on": _flag,
+    "robots": _text,
+    "contact": _text,
+    "phi_policy": _one_of(PHI_POLICIES),
+    "hosts": _hosts,
+    "verified_live": lambda value: "" if value is False or not _day(value) else "it must be a day, or false",
+    "notes": _any_text,
+    "expected_documents": lambda value: "" if type(value) is int and value > 0 else "it must be a whole number over 0",
+    "expected_source": _any_text,
+}
+_CLASS_CHECKS: dict[str, Check] = {"use": _one_of(USES), "attribution": _flag, "share_alike": _flag}
+
+
+def _consistent(card: Card, where: str) -> None:
+    """Facts that contradict each other: the card would promise what its licence forbids."""
+    terms = card.licence_class
+    if card.licence.startswith("CC-BY"):
+        for mark, holds, meaning in (
+            ("-NC", terms.use != "commercial", "licence_class.use must not be 'commercial'"),
+            ("-SA", terms.share_alike, "licence_class.share_alike must be true"),
+            ("-BY", terms.attribution, "licence_class.attribution must be true"),
+        ):
+            if mark in card.licence and not holds:
+                raise _wrong(where, "licence", f"is {card.licence}, so {meaning}.", "Correct one of the two.")
+    if card.restricted and (card.redistribution or terms.use != "restricted" or card.access == "open"):
+        raise _wrong(
+            where,
+            "restricted",
+            "is true, so redistribution must be false, licence_class.use 'restricted' and access not 'open'.",
+            "Correct the card; a restricted source must not look open.",
+        )
+    if card.access == "forbidden-without-permission" and card.default_on:
+        raise _wrong(where, "default_on", "is true, but the publisher forbids access without permission.", "Set false.")
+    if card.expected_documents is not None and not card.expected_source:
+        raise _wrong(where, "expected_documents", "has no expected_source.", "Say who counted, and when.")
