@@ -37,7 +37,7 @@ def make_environment():  # type: ignore[no-untyped-def]
         import ensurepip  # noqa: F401
         import venv
     except ImportError:
-        package = "python%d.%d-venv" % sys.version_info[:2]  # noqa: UP031
+        package = "python%d.%d-venv" % sys.version_info[:2]
         stop(
             "this Python ("
             + sys.executable

@@ -124,7 +124,38 @@ class Plan:
 
     @cached_property
     def tokenizer_path(self) -> str:
+        """The tokenizer's file; RecipeError if it is not there."""
         return str(resolve_path(self.recipe.tokenizer.file, base=self.base))
+
+    def _tokenizer_digest(self) -> str:
+        try:
+            return file_sha256(self.tokenizer_path)
+        except RecipeError:
+            return ""
+
+    def needs(self) -> list[str]:
+        """What a person must provide before this recipe can run, one sentence each."""
+        found = []
+        live = "*" not in self.recipe.routes
+        if not self._tokenizer_digest():
+            found.append(
+                f"[tokenizer] file: {self.recipe.tokenizer.file} is not there; put the model's tokenizer.json there."
+            )
+        for source in self.recipe.sources:
+            if self.digest(source):
+                continue
+            path = self.recipe.sources[source].options.get("path")
+            if isinstance(path, str) and not Path(path).exists():
+                found.append(f"[sources.{source}] options.path: {path} is not there; {self.cards[source].title}.")
+        fetched = [s for s in self.recipe.sources if not self.digest(s) and "path" not in self._options(s)]
+        if live and fetched and not self.recipe.network.contact and "paths" not in self._options(fetched[0]):
+            found.append("[network] contact: give an address that reaches you; publishers see it in the User-Agent.")
+        return found
+
+    def check_ready(self) -> None:
+        """RecipeError with everything that is missing, before hours are spent on the rest."""
+        if needs := self.needs():
+            raise RecipeError("not ready to run:\n  " + "\n  ".join(needs) + "\n", where=self.recipe.name)
 
     def stage(self, name: str, source: str, inputs: Mapping[str, Any]) -> Stage:
         """The stage with these inputs; no fingerprint while one of them is not known."""
@@ -178,7 +209,8 @@ class Plan:
             {
                 "prepare": self.prepare(source).fingerprint,
                 "dedup": self.dedup().fingerprint,
-                "tokenizer": [file_sha256(self.tokenizer_path), tokenizer.bos, tokenizer.eos],
+                "tokenizer": self._tokenizer_digest(),
+                "frame": [tokenizer.bos, tokenizer.eos],
                 "row_tokens": self.recipe.mixture.sequence_length + 1,
             },
         )

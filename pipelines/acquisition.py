@@ -1,0 +1,103 @@
+"""Everything that happens before a byte of text is read: routes, the sample world's server, frozen snapshots."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import RecipeError, SourceError
+from manifests.store import Store
+from pipelines.executors import Display, StageRun, run_stages
+from pipelines.plan import Plan
+from pipelines.stage import Stage
+from pipelines.steps.acquire import AcquireSource
+
+SAMPLE = "sample"
+"""The address that means: serve the sample world while acquiring."""
+
+
+@contextmanager
+def reachable(routes: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The recipe's routes with `"*" = "sample"` replaced by the running sample server's."""
+    if SAMPLE not in routes.values():
+        yield dict(routes)
+        return
+    if set(routes) != {"*"}:
+        raise RecipeError(
+            "the sample world serves every host or none.",
+            where="[routes]",
+            fix='Write only `"*" = "sample"`, or give real addresses for all hosts.',
+        )
+    from scrapers.sample.server import serve
+    from scrapers.sample.world import write_world
+
+    with tempfile.TemporaryDirectory(prefix="medtrove-sample-") as folder:
+        write_world(Path(folder))
+        with serve(Path(folder)) as server:
+            yield dict(server.routes)
+
+
+def acquire(plan: Plan, *, offline: bool, workers: int, display: Display) -> None:
+    """Fetch every source whose snapshot is not complete; SourceError if that needs a network and `offline`."""
+    missing = [source for source in plan.recipe.sources if not plan.digest(source)]
+    if not missing:
+        return
+    if offline:
+        raise SourceError(
+            f"the snapshots of {', '.join(missing)} are not complete.",
+            where=plan.out.url,
+            why="--offline builds only from what was acquired before.",
+            fix="Run `medtrove acquire` on a machine with a network and the same output folder.",
+        )
+    with reachable(plan.recipe.routes) as routes:
+        runs = [_run(plan, source, routes) for source in missing]
+        run_stages(runs, workers=workers, display=display)
+    still = [source for source in missing if not plan.digest(source)]
+    if still:
+        raise SourceError(
+            f"{', '.join(still)} left no complete snapshot.",
+            where=plan.out.url,
+            why="A loader must write snapshot.json last.",
+            fix="Correct the loader.",
+        )
+    for source in missing:
+        _check_not_empty(plan.raw(source), source)
+
+
+def _run(plan: Plan, source: str, routes: Mapping[str, str]) -> StageRun:
+    config = plan.config(source)
+    stage = Stage("acquire", source, config.snapshot)
+    folder = plan.folder(stage)
+    # The snapshot is the result; a mark without it is worth nothing.
+    folder.remove("")
+    block = AcquireSource(config, plan.raw(source).url, folder.url, http_arguments(plan, source, routes))
+    return StageRun(stage, folder, [source], [block], restricted=config.restricted)
+
+
+def http_arguments(plan: Plan, source: str, routes: Mapping[str, str]) -> dict[str, Any]:
+    """What the polite client is built from."""
+    network = plan.recipe.network
+    card = plan.cards[source]
+    delay = plan.recipe.sources[source].options.get("delay_seconds", getattr(card, "delay_seconds", 1.0))
+    return {
+        "contact": network.contact,
+        "routes": dict(routes),
+        "delay_seconds": float(delay),
+        "timeout_seconds": (10.0, network.timeout_seconds),
+        "max_tries": network.max_tries,
+    }
+
+
+def _check_not_empty(raw: Store, source: str) -> None:
+    facts = raw.read_json("snapshot.json")
+    if not facts["items"]:
+        aside = len(facts["quarantined"])
+        raise SourceError(
+            f"the source {source} is empty: no item was acquired" + (f", {aside} were put aside." if aside else "."),
+            where=raw.url,
+            why="An empty source would silently shift every share.",
+            fix="Check its options in the recipe (paths, ids, limits), or remove the source and its share.",
+        )

@@ -1,0 +1,282 @@
+"""The command line: every door of medtrove, one verb each. Exit 0 ok, 1 a check failed, 2 bad usage."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from manifests.errors import BuildError, CorpusError
+from manifests.store import Store
+
+app = typer.Typer(
+    name="medtrove",
+    help="Rebuild the training corpus of the open medical language models, and prove what is in it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RecipeArgument = Annotated[str, typer.Argument(help="Name of a shipped recipe, or the path of a TOML file.")]
+OutOption = Annotated[str, typer.Option("--out", help="Output folder or URL; default: the recipe's.")]
+BuildOption = Annotated[str, typer.Option("--build", help="Build folder; default: the latest below ./build.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a screen.")]
+
+
+def _console() -> Console:
+    # Off a terminal rich would cut at 80 columns; a log file has no width.
+    return Console(width=None if sys.stdout.isatty() else 120, soft_wrap=not sys.stdout.isatty())
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str))
+
+
+def _opened(build: str) -> Store:
+    """The build folder asked for, or the latest."""
+    from pipelines.build import latest_build
+
+    if build:
+        store = Store(build)
+        if not store.exists("corpus.json"):
+            raise BuildError(
+                "no finished build (corpus.json is missing).",
+                where=build,
+                why="A build is finished when corpus.json, written last, is there.",
+                fix="Give the folder below builds/, or run `medtrove build RECIPE` to its end.",
+            )
+        return store
+    return latest_build(Store("build"))
+
+
+@app.command()
+def build(
+    recipe: RecipeArgument = "sample",
+    inputs: Annotated[list[str] | None, typer.Argument(help="Files and folders, for the recipe local-files.")] = None,
+    out: OutOption = "",
+    workers: Annotated[int, typer.Option(min=0, help="Tasks at once; 0: as the recipe says.")] = 0,
+    offline: Annotated[bool, typer.Option("--offline", help="Use only what was acquired before.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the corpus of RECIPE: acquire, prepare, deduplicate, tokenise, mix, verify, report."""
+    from pipelines.build import run_build
+    from pipelines.display import display_for
+    from pipelines.summary import render_summary
+
+    console = _console()
+    plan = _plan(recipe, out, inputs or [])
+    if not as_json:
+        console.print(f"[bold]{plan.recipe.name}[/bold]: {plan.recipe.description}", highlight=False)
+    with display_for(Console(stderr=True) if as_json else console) as display:
+        result = run_build(plan, workers=workers, offline=offline, display=display)
+    if as_json:
+        _print_json(result.facts())
+    else:
+        render_summary(console, result)
+    if result.failed_checks:
+        raise typer.Exit(1)
+
+
+def _plan(recipe: str, out: str, inputs: list[str]) -> Any:
+    from pipelines.inputs import with_inputs
+    from pipelines.plan import Plan
+    from pipelines.recipe import load_recipe, recipe_path
+
+    loaded = with_inputs(load_recipe(recipe), inputs)
+    store = Store(out or loaded.output)
+    store.check_writable()
+    return Plan(loaded, store, base=recipe_path(recipe).resolve().parent)
+
+
+@app.command()
+def acquire(
+    recipe: RecipeArgument = "sample", out: OutOption = "", workers: Annotated[int, typer.Option(min=0)] = 0
+) -> None:
+    """Fetch the sources of RECIPE into raw snapshots, and nothing more; what is complete is not fetched again."""
+    from pipelines.acquisition import acquire as acquire_sources
+    from pipelines.display import display_for
+    from pipelines.executors import workers_for
+
+    console = _console()
+    plan = _plan(recipe, out, [])
+    executor = plan.recipe.executor
+    with display_for(console) as display:
+        count = workers_for(workers or executor.workers, executor.gigabytes_per_worker)
+        acquire_sources(plan, offline=False, workers=count, display=display)
+    console.print(f"Snapshots are complete below {plan.out.url}/raw. Next: medtrove build {recipe}", highlight=False)
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument = "sample",
+    inputs: Annotated[list[str] | None, typer.Argument(help="Files and folders, for local-files.")] = None,
+    out: OutOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say what RECIPE would run, what it would skip and why, and what is missing; runs nothing."""
+    from pipelines.summary import render_plan
+
+    planned = _plan(recipe, out, inputs or [])
+    if as_json:
+        _print_json(
+            {
+                "recipe": planned.recipe.model_dump(mode="json"),
+                "stages": planned.lines(),
+                "needs": planned.needs(),
+                "build": planned.build_path if planned.build_fingerprint else "",
+            }
+        )
+    else:
+        render_plan(_console(), planned)
+
+
+@app.command()
+def verify(
+    build: BuildOption = "",
+    fast: Annotated[bool, typer.Option("--fast", help="Sizes and counts only; shards are not read.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Recount everything a build says about itself; exit 1 on any lie."""
+    from manifests.verify import verify as verify_build
+    from pipelines.summary import render_checks
+
+    store = _opened(build)
+    checks = verify_build(store, fast=fast)
+    if as_json:
+        _print_json([vars_of(check) for check in checks])
+    else:
+        render_checks(_console(), store, checks)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+def vars_of(record: Any) -> dict[str, Any]:
+    """A dataclass as JSON, slots or not."""
+    from dataclasses import asdict
+
+    return asdict(record)
+
+
+@app.command()
+def explain(doc_id: str, build: BuildOption = "", as_json: JsonOption = False) -> None:
+    """Tell the whole life of one document: source, rules, duplicates, fate, place in the shards."""
+    from manifests.explain import explain as explain_document
+    from manifests.explain import render_explain
+
+    found = explain_document(_opened(build), doc_id)
+    _print_json(found) if as_json else _console().print(render_explain(found))
+
+
+@app.command()
+def show(
+    what: Annotated[str, typer.Argument(help="sources, mix, licences, drops, phi, dedup or stages")] = "sources",
+    build: BuildOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show one side of a build on one screen."""
+    from manifests.show import render_show
+    from manifests.show import show as show_side
+
+    found = show_side(_opened(build), what)
+    _print_json(found) if as_json else _console().print(render_show(what, found))
+
+
+@app.command(name="list")
+def list_(
+    source: str = "",
+    fate: Annotated[str, typer.Option(help="`kept`, a reason, or its stage.")] = "",
+    split: str = "",
+    lang: str = "",
+    shard: Annotated[int, typer.Option(help="Only documents with tokens in this shard.")] = -1,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    build: BuildOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List documents by source, fate, split, language or shard."""
+    from manifests.query import list_documents, render_documents
+
+    found = list_documents(
+        _opened(build),
+        source=source or None,
+        fate=fate or None,
+        split=split or None,
+        lang=lang or None,
+        shard=shard if shard >= 0 else None,
+        limit=limit,
+    )
+    _print_json(found) if as_json else _console().print(render_documents(found))
+
+
+@app.command()
+def report(build: BuildOption = "", as_json: JsonOption = False) -> None:
+    """Write report.html again from the manifest, and say where it is."""
+    from manifests.report import write_report
+
+    store = _opened(build)
+    write_report(store)
+    path = f"{store.url}/report.html"
+    _print_json({"report": path}) if as_json else _console().print(path, highlight=False)
+
+
+@app.command()
+def recipes(as_json: JsonOption = False) -> None:
+    """List the shipped recipes."""
+    from pipelines.recipe import load_recipe, shipped
+
+    found = {name: load_recipe(name).description for name in shipped()}
+    if as_json:
+        _print_json(found)
+        return
+    for name, description in found.items():
+        print(f"{name:<18} {description}")
+
+
+def _check_packages() -> None:
+    """Stop if another installation's `filters` or `train` would be used instead of ours."""
+    import importlib
+
+    ours = Path(__file__).resolve().parent.parent
+    for name in ("manifests", "scrapers", "filters", "dedup", "mixing", "train"):
+        found = Path(str(importlib.import_module(name).__file__)).resolve().parent.parent
+        if found != ours:
+            raise BuildError(
+                f"the package {name!r} comes from {found}, not from {ours}.",
+                why="Another distribution's package of the same name hides ours.",
+                fix="Use an environment of its own: `make setup` makes one.",
+            )
+
+
+def guarded(run: Callable[[], None]) -> int:
+    """Run a command; a user's error becomes one message without a traceback."""
+    try:
+        _check_packages()
+        run()
+    except CorpusError as error:
+        print(f"medtrove: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("medtrove: stopped; run the same command again to continue.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"medtrove: {place}{error.strerror or error}. Nothing unfinished will be trusted.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def main() -> None:
+    """Console entry point."""
+    sys.exit(guarded(app))
+
+
+if __name__ == "__main__":
+    main()
