@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Protocol
 
 from datatrove.executor.local import LocalPipelineExecutor
@@ -28,6 +29,7 @@ from manifests.errors import CheckFailed, CorpusError
 from manifests.store import Store
 from pipelines import heartbeat
 from pipelines.stage import Stage, begin_stage, finish_stage, stage_is_done, task_is_done
+from pipelines.steps.seal import SealErrors
 
 PRELOADED = ("pipelines.preload",)
 """Imported once by the fork server, so that a task starts in milliseconds."""
@@ -120,7 +122,8 @@ def run_stages(runs: Sequence[StageRun], *, workers: int, display: Display) -> N
         if stage_is_done(run.folder):
             continue
         begin_stage(run.folder, run.tasks)
-        executor = LocalExecutor(run.pipeline, len(run.tasks), run.folder)
+        pipeline = [*run.pipeline, SealErrors()] if run.restricted else run.pipeline
+        executor = LocalExecutor(pipeline, len(run.tasks), run.folder)
         ranks = executor.get_incomplete_ranks()
         display.stage_started(run, len(ranks))
         left[id(run)] = len(ranks)
@@ -184,7 +187,7 @@ def _run_tasks(waiting: deque[_Task], left: dict[int, int], *, workers: int, dis
 
 def _start(context: Any, task: _Task) -> _Live:
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(task.executor, task.rank, task.run.restricted, sending), daemon=False)
+    process = context.Process(target=_work, args=(task.executor, task.rank, sending), daemon=False)
     process.start()
     sending.close()
     return _Live(task, process, receiving)
@@ -216,29 +219,20 @@ def _verdict(one: _Live) -> str | None:
     return f"{one.outcome or f'ended with exit code {code} without a result.'} Log: {log}"
 
 
-def _work(executor: LocalExecutor, rank: int, restricted: bool, sending: Connection) -> None:  # noqa: FBT001
+def _work(executor: LocalExecutor, rank: int, sending: Connection) -> None:
     """Body of a task's process: run it, tell the parent, leave."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    _quiet_logging()
-    heartbeat.listen(lambda done, note: sending.send(("beat", done, note)))
-    try:
-        executor.run_rank(rank)
-    except CorpusError as error:
-        sending.send(("failed", 0, str(error)))
-        sys.exit(1)
-    except Exception as error:  # noqa: BLE001  # the boundary of a process: whatever it is becomes a sentence
-        sending.send(("failed", 0, _described(error, restricted=restricted)))
-        sys.exit(1)
-
-
-def _described(error: BaseException, *, restricted: bool) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"  # noqa: PTH119
-    # Messages of decode, JSON and Arrow errors quote the data: of restricted sources only the type is told.
-    return f"{type(error).__name__} at {where}" + ("" if restricted else f": {error}")
-
-
-def _quiet_logging() -> None:
-    from loguru import logger
-
-    logger.remove()
+    # datatrove prints every failure to the terminal; the parent says it in a sentence, the task's log has the rest.
+    with Path(os.devnull).open("w") as nowhere:
+        sys.stderr = nowhere
+        heartbeat.listen(lambda done, note: sending.send(("beat", done, note)))
+        try:
+            executor.run_rank(rank)
+        except CorpusError as error:
+            sending.send(("failed", 0, str(error)))
+        except Exception as error:  # noqa: BLE001  # the boundary of a process: whatever it is becomes a sentence
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            sending.send(
+                ("failed", 0, f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}")
+            )
+        sys.stderr = sys.__stderr__

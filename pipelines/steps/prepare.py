@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +14,6 @@ from dedup.signatures import MinHashConfig, Signer
 from filters.numbers import numbers
 from filters.words import Words
 from manifests.document import Document
-from manifests.errors import BuildError, CorpusError
 from manifests.identity import doc_key, text_hash
 from manifests.reasons import KEPT
 from manifests.schema import DOCUMENTS, MEASURES, PREPARED, QUARANTINE, SIGNATURES
@@ -46,17 +43,7 @@ class WritePrepared(PipelineStep):  # type: ignore[misc]
         self.restricted = restricted
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
-        try:
-            self._write(data, rank)
-        except CorpusError:
-            raise
-        except Exception as error:
-            if not self.restricted:
-                raise
-            # Messages of decode, JSON and Arrow errors quote the data they stumble over.
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119
-            raise BuildError(f"{type(error).__name__} at {place} in a restricted source (message withheld).") from None
+        self._write(data, rank)
         yield from ()
 
     def _write(self, data: Any, rank: int) -> None:
