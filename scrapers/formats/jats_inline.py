@@ -125,36 +125,33 @@ def _tex(element: Any, out: list[str], _context: Context) -> None:
         out += ("$", source, "$")
 
 
-def formula(element: Any, context: Context) -> tuple[str, bool]:
-    """A formula element as (text, is TeX): TeX before MathML before a text form before a picture."""
-    for found in element.iter("tex-math"):
-        source = tex("".join(found.itertext()))
-        if source:
-            return source, True
-    for found in element.iter(f"{MATHML}math"):
-        text = linear(found)
-        if text:
-            return text, False
-    for found in element.iter("textual-form", "chem-struct"):
-        text = inline_text(found, context)
-        if text:
-            return text, False
+def formula(element: Any, context: Context) -> str:
+    """A formula element in one line, its label left out: TeX (between `$`) before MathML before a picture's text."""
     pieces: list[str] = []
-    walk(element, pieces, context)
+    if element.tag == f"{MATHML}math":
+        return linear(element)
+    pieces.append(element.text or "")
+    has_tex = any(child.tag == "tex-math" for child in element)
+    for child in element:
+        if child.tag != "label" and not (has_tex and child.tag == f"{MATHML}math"):
+            handler = HANDLERS.get(child.tag)
+            if handler is None:
+                walk(child, pieces, context)
+            else:
+                handler(child, pieces, context)
+        pieces.append(child.tail or "")
     text = finish(pieces, context.counts)
     if text:
-        return text, False
-    for found in element.iter("alt-text", "graphic", "inline-graphic"):
-        text = (found.text if found.tag == "alt-text" else found.get("alt-text")) or ""
-        if text.strip():
-            return " ".join(text.split()), False
+        return text
+    for found in element.iter("alt-text"):
+        if (found.text or "").strip():
+            return " ".join(found.text.split())
     context.count("extract.formula_pictures")
-    return "[formula]", False
+    return "[formula]"
 
 
 def _inline_formula(element: Any, out: list[str], context: Context) -> None:
-    text, is_tex = formula(element, context)
-    out += ("$", text, "$") if is_tex else (text,)
+    out.append(formula(element, context))
 
 
 def _alternatives(element: Any, out: list[str], context: Context) -> None:

@@ -105,7 +105,7 @@ def _script(*marks: str) -> Callable[[Any], str]:
 def _over(element: Any) -> str:
     """An accent stands after its base (`x̄` as `x¯`); a limit is written `_` or `^`."""
     base, *scripts = _children(element, 2)
-    name = element.tag.rpartition("}")[2]
+    name: str = element.tag.rpartition("}")[2]
     marks = {"mover": ("^",), "munder": ("_",), "munderover": ("_", "^")}[name]
     written = base.strip()
     for mark, script in zip(marks, scripts, strict=False):
@@ -131,7 +131,8 @@ def _square_root(element: Any) -> str:
 
 
 def _fenced(element: Any) -> str:
-    opening, closing = element.get("open", "("), element.get("close", ")")
+    opening: str = element.get("open", "(")
+    closing: str = element.get("close", ")")
     separators = "".join((element.get("separators", ",") or "").split())
     inner = f"{separators[:1]} " if separators else ""
     return opening + inner.join(_render(child).strip() for child in element) + closing
