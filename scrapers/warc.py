@@ -1,0 +1,152 @@
+"""Captures as WARC: what was asked and what came, appended to segments of about 1 GB.
+
+Each response and its request are two gzip members, so a record is read back from its offset alone. A segment's
+bytes hold the time of retrieval and so differ between two fetches; the payloads and their digests do not.
+A record half written when the process died is cut off by `WarcWriter` before the next one is appended.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+SEGMENT_BYTES = 1_000_000_000
+"""A segment is closed once it is this long: clusters limit files, and a gigabyte is still easy to move."""
+SUFFIX = ".warc.gz"
+
+
+class NoRecord(Exception):
+    """No whole response record where one was expected."""
+
+
+def is_segment(path: str) -> bool:
+    """True if `path` names a WARC segment."""
+    return path.endswith(SUFFIX)
+
+
+def segment_name(number: int) -> str:
+    """`captures-00000.warc.gz`, ..."""
+    return f"captures-{number:05d}{SUFFIX}"
+
+
+class WarcWriter:
+    """Appends exchanges to the segments of one folder.
+
+    `committed` says for each segment how many of its bytes are vouched for by the ledger: the rest is the tail of
+    a capture that was cut short, and goes before anything is appended.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        committed: Mapping[str, int],
+        segment_bytes: int = SEGMENT_BYTES,
+        mode: int | None = None,
+    ) -> None:
+        self._folder, self._segment_bytes, self._mode = folder, segment_bytes, mode
+        self._stream: IO[bytes] | None = None
+        numbers = [int(name.removeprefix("captures-").removesuffix(SUFFIX)) for name in committed]
+        self._number = max(numbers, default=0)
+        for path in sorted(folder.glob(f"captures-*{SUFFIX}")):
+            if path.name not in committed:
+                path.unlink()
+            elif path.stat().st_size > committed[path.name]:
+                with path.open("r+b") as stream:
+                    stream.truncate(committed[path.name])
+
+    def __enter__(self) -> WarcWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def append(
+        self,
+        *,
+        url: str,
+        date: str,
+        status_line: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        request_line: str,
+        request_headers: Mapping[str, str],
+    ) -> tuple[str, int, int]:
+        """Write one exchange and return where its response lies: (segment, offset, length).
+
+        `date` is UTC, `2026-01-31T12:00:00Z`. The bytes are handed to the system before this returns, so they
+        outlive the process.
+        """
+        from warcio.statusandheaders import StatusAndHeaders
+        from warcio.warcwriter import WARCWriter
+
+        stream = self._segment()
+        name, offset = segment_name(self._number), stream.tell()
+        writer: Any = WARCWriter(stream, gzip=True)
+        protocol, _, status = status_line.partition(" ")
+        response = writer.create_warc_record(
+            url,
+            "response",
+            payload=io.BytesIO(body),
+            length=len(body),
+            http_headers=StatusAndHeaders(status, list(headers.items()), protocol=protocol),
+            warc_headers_dict={"WARC-Date": date},
+        )
+        request = writer.create_warc_record(
+            url,
+            "request",
+            http_headers=StatusAndHeaders(request_line, list(request_headers.items()), is_http_request=True),
+            warc_headers_dict={
+                "WARC-Date": date,
+                "WARC-Concurrent-To": response.rec_headers.get_header("WARC-Record-ID"),
+            },
+        )
+        writer.write_record(response)
+        length = stream.tell() - offset
+        writer.write_record(request)
+        stream.flush()
+        return name, offset, length
+
+    def end(self) -> int:
+        """Bytes of the current segment: what the ledger vouches for after the last `append`."""
+        return self._stream.tell() if self._stream else 0
+
+    def close(self) -> None:
+        if self._stream:
+            self._stream.close()
+            self._stream = None
+
+    def _segment(self) -> IO[bytes]:
+        if self._stream and self._stream.tell() >= self._segment_bytes:
+            self.close()
+            self._number += 1
+        if self._stream is None:
+            path = self._folder / segment_name(self._number)
+            if path.exists() and path.stat().st_size >= self._segment_bytes:
+                self._number += 1
+                path = self._folder / segment_name(self._number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = path.open("ab")
+            if self._mode is not None:
+                path.chmod(self._mode)
+        return self._stream
+
+
+def read_body(stream: IO[bytes]) -> bytes:
+    """The HTTP body of the response record that starts where `stream` stands; NoRecord if there is none."""
+    from warcio.archiveiterator import ArchiveIterator
+    from warcio.exceptions import ArchiveLoadFailed
+
+    try:
+        record = next(iter(ArchiveIterator(stream)), None)
+        if record is None or record.rec_type != "response":
+            raise NoRecord
+        body: bytes = record.content_stream().read()
+    except ArchiveLoadFailed:
+        raise NoRecord from None
+    return body
