@@ -33,6 +33,8 @@ class PartFile:
 
     store: Store
     path: str
+    skip: frozenset[str] = frozenset()
+    """doc_ids whose rows of this part never enter the books: second records of an id."""
 
     def __str__(self) -> str:
         return f"{self.store.url}/{self.path}"
@@ -52,6 +54,7 @@ class _Open:
         if missing:
             raise _unusable(part, f"has no column {missing[0]!r}")
         self._batches = file.iter_batches(batch_size=batch_rows, columns=schema.names)
+        self._skip = pa.array(sorted(part.skip)) if part.skip else None
         self.rows: pa.Table = schema.empty_table()
         self.key: pa.Array = merge_key(self.rows, keys)
         self.finished = False
@@ -67,18 +70,25 @@ class _Open:
 
     def fill(self) -> None:
         """Append the next batch to the buffer, or note that there is none."""
-        batch = next(self._batches, None)
-        if batch is None:
+        for batch in self._batches:
+            more = pa.Table.from_batches([batch]).select(self.schema.names).cast(self.schema)
+            if self._skip is not None:
+                more = more.filter(pc.invert(pc.is_in(more.column("doc_id"), value_set=self._skip)))
+            if len(more):
+                break
+        else:
             self.finished = True
-            self._stream.close()
+            self.close()
             return
-        more = pa.Table.from_batches([batch]).select(self.schema.names).cast(self.schema)
         key = merge_key(more, self.keys)
         ordered = pc.all(pc.less_equal(key[:-1], key[1:])).as_py() if len(key) > 1 else True
-        if not ordered or (len(self.key) and len(key) and key[0].as_py() < self.last):
+        if not ordered or (len(self.key) and key[0].as_py() < self.last):
             raise _unusable(self.part, f"is not sorted by {', '.join(self.keys)}")
         self.rows = pa.concat_tables([self.rows, more])
         self.key = pa.concat_arrays([self.key, key])
+
+    def close(self) -> None:
+        self._stream.close()
 
     def below(self, bound: Any) -> pa.Table:
         """Take the rows whose key is below `bound`; all, if it is None."""
@@ -189,7 +199,9 @@ class Follower:
 def _first_key(part: PartFile, schema: pa.Schema, keys: Sequence[str]) -> Any:
     """Key of the part's first row; None if it has none."""
     only = pa.schema([schema.field(name) for name in keys])
-    return _Open(part, only, keys, 1).first
+    opened = _Open(part, only, keys, 1)
+    opened.close()
+    return opened.first
 
 
 def _unusable(part: PartFile, what: str) -> BuildError:

@@ -162,6 +162,21 @@ def test_books_that_do_not_close_are_refused(rows: Any, decided: Any, counted: A
     assert not store.exists("manifest/documents.parquet")
 
 
+def test_second_records_of_an_id_stay_out_of_the_books() -> None:
+    store = memory()
+    first = part(store, "1.parquet", [row("a:1", year=2001), row("a:3")], DOCUMENTS)
+    second = part(store, "2.parquet", [row("a:1", year=2002), row("a:2")], DOCUMENTS)
+    assemble_documents(
+        [first, PartFile(store, second.path, frozenset({"a:1"}))],
+        [part(store, "resolution.parquet", [resolution(f"a:{i}") for i in (1, 2, 3)], RESOLUTION)],
+        [part(store, "tokens.parquet", [tokens(f"a:{i}") for i in (1, 2, 3)], TOKENS)],
+        store,
+    )
+    with store.reading("manifest/documents.parquet") as stream:
+        found = pq.read_table(stream, columns=["doc_id", "year"]).to_pylist()
+    assert [(one["doc_id"], one["year"]) for one in found] == [("a:1", 2001), ("a:2", 2020), ("a:3", 2020)]
+
+
 def test_two_documents_with_one_key_are_named() -> None:
     store = memory()
     with pytest.raises(BuildError, match="'a:1' and 'b:1' have the same 64-bit key 0000000000000005"):
