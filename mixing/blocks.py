@@ -1,0 +1,214 @@
+"""A block: one run of a source's documents, tokenised and packed into rows; what pass 3 leaves for pass 4.
+
+A block is the documents whose key lies in one of K equal ranges of the 64-bit keys, so it is a random sample of the
+source, the same for every number of workers. On disk it is an Arrow IPC file with uncompressed buffers, read through
+a memory map, so that any row or document can be fetched alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from manifests.errors import BuildError
+from mixing.pack import Packing, least_rows, pack
+from mixing.rows import BATCH_ROWS, Rows, TokenArray, concatenate, from_batch, row_schema, to_batch
+from mixing.tokenize import Encoded, join
+
+UInt64Array = npt.NDArray[np.uint64]
+
+BLOCK_PLACEMENTS = pa.schema(
+    [
+        pa.field("doc_key", pa.uint64(), nullable=False),
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("start", pa.int32(), nullable=False),  # first token inside the row
+        pa.field("doc_start", pa.int32(), nullable=False),  # first token inside the document
+        pa.field("length", pa.int32(), nullable=False),
+    ]
+)
+"""Where every piece of every document of a block lies, sorted by (row, start)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A packed block in memory."""
+
+    rows: Rows
+    placements: pa.Table
+    """`BLOCK_PLACEMENTS`"""
+    n_documents: int
+    """Documents with at least one token."""
+    n_tokens: int
+    padding: int
+    least_rows: int
+    """Rows that no packing of these documents could do without."""
+
+
+def block_of(doc_keys: npt.ArrayLike, n_blocks: int) -> npt.NDArray[np.int64]:
+    """The block, of `n_blocks` (at most 2^31), that each key belongs to."""
+    keys = np.atleast_1d(np.asarray(doc_keys, dtype=np.uint64))
+    return (((keys >> np.uint64(32)) * np.uint64(n_blocks)) >> np.uint64(32)).astype(np.int64)
+
+
+def block_range(block: int, n_blocks: int) -> tuple[int, int]:
+    """Least key of the block, and the first key past it: `block_of` said the other way round."""
+    return (-(-(block << 32) // n_blocks) << 32, -(-((block + 1) << 32) // n_blocks) << 32)
+
+
+def blocks_needed(n_tokens: int, token_bytes: int, block_bytes: int = 256 << 20) -> int:
+    """How many blocks of about `block_bytes` a source of `n_tokens` (or an estimate) makes."""
+    return max(1, -(-n_tokens * token_bytes // block_bytes))
+
+
+def pack_block(
+    doc_keys: npt.ArrayLike,
+    encoded: Encoded,
+    row_tokens: int,
+    pad_id: int,
+    *,
+    units: npt.ArrayLike | None = None,
+) -> Block:
+    """The block of these documents, in the order given (by key, or by patient and time where `units` is given)."""
+    keys = np.asarray(doc_keys, dtype=np.uint64)
+    assert len(keys) == len(encoded), "one key for each encoded document"
+    packing = pack(encoded.lengths, row_tokens, units=units)
+    rows = _fill(keys, encoded, packing, row_tokens, pad_id)
+    columns = [keys[packing.document], packing.row, packing.offset, packing.start, packing.length]
+    placements = pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, BLOCK_PLACEMENTS, strict=True)],
+        schema=BLOCK_PLACEMENTS,
+    )
+    return Block(
+        rows=rows,
+        placements=placements,
+        n_documents=int(np.count_nonzero(encoded.lengths)),
+        n_tokens=len(encoded.ids),
+        padding=packing.padding,
+        least_rows=least_rows(encoded.lengths, row_tokens),
+    )
+
+
+def write_block(stream: IO[bytes], block: Block) -> None:
+    """The block's rows as an Arrow IPC file; its placements go to a table of their own."""
+    rows = block.rows
+    schema = row_schema(rows.input_ids.shape[1], rows.input_ids.dtype, source=False)
+    with pa.ipc.new_file(stream, schema) as writer:
+        for start in range(0, len(rows), BATCH_ROWS):
+            writer.write_batch(to_batch(rows.take(np.arange(start, min(start + BATCH_ROWS, len(rows))))))
+
+
+class BlockFile:
+    """A block on the local disk, memory-mapped; rows are read when asked for."""
+
+    def __init__(self, path: str | Path) -> None:
+        try:
+            self._file = pa.ipc.open_file(pa.memory_map(str(path)))
+        except (OSError, pa.ArrowInvalid):
+            raise BuildError(
+                "not a block of rows, or cut short.",
+                where=str(path),
+                why="Shards are mixed from complete blocks only.",
+                fix="Remove it and build again: `medtrove build` repeats that task alone.",
+            ) from None
+        self._batches: dict[int, Rows] = {}
+        column = self._file.schema.field("input_ids").type
+        self.row_tokens = int(column.list_size)
+        self.dtype = np.dtype(column.value_type.to_pandas_dtype())
+
+    def batch(self, number: int) -> Rows:
+        """Record batch `number`: rows `number * BATCH_ROWS` and following, as views of the file."""
+        if number not in self._batches:
+            self._batches[number] = from_batch(self._file.get_batch(number))
+        return self._batches[number]
+
+    def __len__(self) -> int:
+        n = int(self._file.num_record_batches)
+        return (n - 1) * BATCH_ROWS + len(self.batch(n - 1)) if n else 0
+
+    def take(self, indices: npt.ArrayLike) -> Rows:
+        """The rows at `indices`, in that order, copied out of the file."""
+        index = np.asarray(indices, dtype=np.int64)
+        number = index // BATCH_ROWS
+        parts, positions = [], []
+        for wanted in np.unique(number).tolist():
+            here = np.flatnonzero(number == wanted)
+            parts.append(self.batch(wanted).take(index[here] - wanted * BATCH_ROWS))
+            positions.append(here)
+        if not parts:
+            return _no_rows(self.row_tokens, self.dtype)
+        # Rows were collected batch by batch; put them back into the order asked for.
+        return concatenate(parts).take(np.argsort(np.concatenate(positions), kind="stable"))
+
+    def ids(self, row: int) -> TokenArray:
+        """Tokens of one row, a view of the file."""
+        number, inside = divmod(row, BATCH_ROWS)
+        view: TokenArray = self.batch(number).input_ids[inside]
+        return view
+
+
+def gather(block: BlockFile, placements: pa.Table, doc_keys: npt.ArrayLike) -> Encoded:
+    """The token ids of chosen documents of a block, in the order of `doc_keys`; KeyError for one it does not hold."""
+    keys = np.asarray(doc_keys, dtype=np.uint64)
+    column = placements.column("doc_key").to_numpy()
+    row, start, doc_start, length = (
+        placements.column(name).to_numpy() for name in ("row", "start", "doc_start", "length")
+    )
+    by_document = np.lexsort((doc_start, column))
+    first = np.searchsorted(column, keys, side="left", sorter=by_document)
+    past = np.searchsorted(column, keys, side="right", sorter=by_document)
+    missing = keys[first == past]
+    if missing.size:
+        raise KeyError(f"document {int(missing[0]):016x} is not in this block")
+    pieces = [piece for a, b in zip(first, past, strict=True) for piece in by_document[a:b]]
+    totals = np.concatenate(([0], np.cumsum(length[by_document], dtype=np.int64)))
+    offsets = np.concatenate(([0], np.cumsum(totals[past] - totals[first])))
+    ids = np.empty(int(offsets[-1]), dtype=block.dtype)
+    at = 0
+    for piece in pieces:
+        n = int(length[piece])
+        begin = int(start[piece])
+        ids[at : at + n] = block.ids(int(row[piece]))[begin : begin + n]
+        at += n
+    return Encoded(ids, offsets)
+
+
+def repack(parts: Iterable[tuple[BlockFile, pa.Table, UInt64Array]], row_tokens: int, pad_id: int) -> Block:
+    """One block of the documents chosen from several: (block, its placements, the keys wanted); the fractional pass."""
+    gathered = [(keys, gather(block, placements, keys)) for block, placements, keys in parts]
+    return pack_block(
+        np.concatenate([keys for keys, _ in gathered]),
+        join([encoded for _, encoded in gathered]),
+        row_tokens,
+        pad_id,
+    )
+
+
+def _fill(keys: UInt64Array, encoded: Encoded, packing: Packing, row_tokens: int, pad_id: int) -> Rows:
+    flat = np.full(packing.n_rows * row_tokens, pad_id, dtype=encoded.ids.dtype)
+    sources = encoded.offsets[packing.document] + packing.start
+    targets = packing.row * row_tokens + packing.offset
+    for source, target, length in zip(sources.tolist(), targets.tolist(), packing.length.tolist(), strict=True):
+        flat[target : target + length] = encoded.ids[source : source + length]
+    return Rows(
+        input_ids=flat.reshape(-1, row_tokens),
+        offsets=np.searchsorted(packing.row, np.arange(packing.n_rows + 1)),
+        doc_ends=(packing.offset + packing.length).astype(np.int32),
+        doc_key=keys[packing.document],
+        continues=packing.continues,
+    )
+
+
+def _no_rows(row_tokens: int, dtype: np.dtype[np.generic]) -> Rows:
+    return Rows(
+        input_ids=np.zeros((0, row_tokens), dtype=dtype),
+        offsets=np.zeros(1, dtype=np.int64),
+        doc_ends=np.zeros(0, dtype=np.int32),
+        doc_key=np.zeros(0, dtype=np.uint64),
+        continues=np.zeros(0, dtype=bool),
+    )

@@ -1,0 +1,162 @@
+"""Training rows in memory, and their Arrow form: what blocks and shards have in common.
+
+Columns: `input_ids` (sequence length + 1 tokens), `source` (shards only), `doc_ends` (ends inside the row; the last is
+the tokens used), `doc_key` (one per end), `continues`, and `loss_mask` where a corpus has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+TokenArray = npt.NDArray[np.unsignedinteger[Any]]
+
+REMOVED_KEY = 0
+"""`doc_key` of a stretch of padding where a document was before a takedown."""
+
+BATCH_ROWS = 1000
+"""Rows of one Arrow record batch; `datasets` finds a row by bisecting batches of this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows, column by column."""
+
+    input_ids: TokenArray
+    """[rows, row tokens]"""
+    offsets: npt.NDArray[np.int64]
+    """Row i has `doc_ends[offsets[i]:offsets[i + 1]]`, and `doc_key` alike."""
+    doc_ends: npt.NDArray[np.int32]
+    doc_key: npt.NDArray[np.uint64]
+    continues: npt.NDArray[np.bool_]
+    source: npt.NDArray[np.uint16] | None = None
+    loss_mask: npt.NDArray[np.uint8] | None = None
+    """[rows, row tokens]; 1 where the token is learned."""
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def used(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row up to its padding: the last of its ends."""
+        filled = np.diff(self.offsets) > 0
+        used = np.zeros(len(self), dtype=np.int64)
+        used[filled] = self.doc_ends[self.offsets[1:][filled] - 1]
+        return used
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each document piece, parallel to `doc_ends`."""
+        ends = self.doc_ends.astype(np.int64)
+        starts = np.concatenate((np.zeros(min(1, len(ends)), dtype=np.int64), ends[:-1]))
+        starts[self.offsets[:-1][np.diff(self.offsets) > 0]] = 0
+        return ends - starts
+
+    @property
+    def tokens(self) -> npt.NDArray[np.int64]:
+        """Stored tokens of each row: neither padding nor what a takedown has removed."""
+        removed = self.doc_key == REMOVED_KEY
+        row = np.repeat(np.arange(len(self)), np.diff(self.offsets))[removed]
+        return self.used - np.bincount(row, weights=self.lengths[removed], minlength=len(self)).astype(np.int64)
+
+    def take(self, indices: npt.ArrayLike) -> Rows:
+        """The rows at `indices`, copied."""
+        index = np.asarray(indices, dtype=np.int64)
+        counts = np.diff(self.offsets)[index]
+        offsets = np.concatenate(([0], np.cumsum(counts)))
+        flat = np.repeat(self.offsets[index] - offsets[:-1], counts) + np.arange(int(offsets[-1]))
+        return Rows(
+            input_ids=self.input_ids[index],
+            offsets=offsets,
+            doc_ends=self.doc_ends[flat],
+            doc_key=self.doc_key[flat],
+            continues=self.continues[index],
+            source=None if self.source is None else self.source[index],
+            loss_mask=None if self.loss_mask is None else self.loss_mask[index],
+        )
+
+    def of_source(self, source: npt.ArrayLike) -> Rows:
+        """The same rows, each with its source's index."""
+        return replace(self, source=np.broadcast_to(np.asarray(source, dtype=np.uint16), len(self)).copy())
+
+
+def concatenate(parts: Sequence[Rows]) -> Rows:
+    """All rows of `parts`, in order; at least one part, all with the same columns."""
+    sources = [part.source for part in parts if part.source is not None]
+    masks = [part.loss_mask for part in parts if part.loss_mask is not None]
+    assert len(sources) in (0, len(parts)), "all parts have a source, or none"
+    assert len(masks) in (0, len(parts)), "all parts have a loss mask, or none"
+    counts = np.concatenate([np.diff(part.offsets) for part in parts])
+    return Rows(
+        input_ids=np.concatenate([part.input_ids for part in parts]),
+        offsets=np.concatenate(([0], np.cumsum(counts))),
+        doc_ends=np.concatenate([part.doc_ends for part in parts]),
+        doc_key=np.concatenate([part.doc_key for part in parts]),
+        continues=np.concatenate([part.continues for part in parts]),
+        source=np.concatenate(sources) if sources else None,
+        loss_mask=np.concatenate(masks) if masks else None,
+    )
+
+
+def row_schema(row_tokens: int, dtype: npt.DTypeLike, *, source: bool, loss_mask: bool = False) -> pa.Schema:
+    """The Arrow schema of rows; `dtype` is uint16 or uint32."""
+    token = pa.from_numpy_dtype(np.dtype(dtype))
+    # Nullable by declaration, never null in fact: the form `datasets` declares, so it maps the file without a cast.
+    fields = [pa.field("input_ids", pa.list_(token, row_tokens))]
+    if source:
+        fields.append(pa.field("source", pa.uint16()))
+    fields += [
+        pa.field("doc_ends", pa.list_(pa.int32())),
+        pa.field("doc_key", pa.list_(pa.uint64())),
+        pa.field("continues", pa.bool_()),
+    ]
+    if loss_mask:
+        fields.append(pa.field("loss_mask", pa.list_(pa.uint8(), row_tokens)))
+    return pa.schema(fields)
+
+
+def to_batch(rows: Rows) -> pa.RecordBatch:
+    """`rows` as one Arrow record batch, without copying the tokens."""
+    row_tokens = rows.input_ids.shape[1]
+    offsets = pa.array(rows.offsets.astype(np.int32))
+    columns: dict[str, Any] = {
+        "input_ids": pa.FixedSizeListArray.from_arrays(pa.array(rows.input_ids.reshape(-1)), row_tokens),
+        "doc_ends": pa.ListArray.from_arrays(offsets, pa.array(rows.doc_ends, pa.int32())),
+        "doc_key": pa.ListArray.from_arrays(offsets, pa.array(rows.doc_key, pa.uint64())),
+        "continues": pa.array(rows.continues, pa.bool_()),
+    }
+    if rows.source is not None:
+        columns["source"] = pa.array(rows.source, pa.uint16())
+    if rows.loss_mask is not None:
+        mask = pa.array(rows.loss_mask.reshape(-1), pa.uint8())
+        columns["loss_mask"] = pa.FixedSizeListArray.from_arrays(mask, row_tokens)
+    schema = row_schema(
+        row_tokens, rows.input_ids.dtype, source=rows.source is not None, loss_mask=rows.loss_mask is not None
+    )
+    return pa.record_batch([columns[name] for name in schema.names], schema=schema)
+
+
+def from_batch(batch: pa.RecordBatch) -> Rows:
+    """The rows of a record batch; tokens, ends and keys are views of its buffers."""
+    ends, keys = batch.column("doc_ends"), batch.column("doc_key")
+    offsets = ends.offsets.to_numpy().astype(np.int64)
+    names = batch.schema.names
+    return Rows(
+        input_ids=_matrix(batch.column("input_ids")),
+        offsets=offsets - offsets[0],
+        doc_ends=ends.flatten().to_numpy(),
+        doc_key=keys.flatten().to_numpy(),
+        continues=batch.column("continues").to_numpy(zero_copy_only=False),
+        source=batch.column("source").to_numpy() if "source" in names else None,
+        loss_mask=_matrix(batch.column("loss_mask")) if "loss_mask" in names else None,
+    )
+
+
+def _matrix(column: pa.FixedSizeListArray) -> npt.NDArray[Any]:
+    matrix: npt.NDArray[Any] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+    return matrix

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+
+from manifests.errors import RecipeError
+from mixing.tokenize import Encoder, join
+
+TEXTS = ["dose 5 mg/kg, INR 2.0–3.0", "", "the tag </s> ends nothing, nor does <s>", "中文 🩺 \x00 tail"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tokenizer_file: Path) -> Encoder:
+    return Encoder(str(tokenizer_file), bos=True, eos=True)
+
+
+def test_ids_equal_the_reference_with_begin_and_end_tokens(tokenizer_file: Path, encoder: Encoder) -> None:
+    encoded = encoder.encode(TEXTS)
+    reference = Tokenizer.from_file(str(tokenizer_file))
+    reference.encode_special_tokens = True
+    assert encoder.engine == "fastokens"
+    assert encoded.ids.dtype == np.uint16
+    for i, text in enumerate(TEXTS):
+        expected = [1, *reference.encode(text, add_special_tokens=False).ids, 2]
+        assert encoded[i].tolist() == expected
+
+
+def test_spelled_special_tokens_stay_text(encoder: Encoder) -> None:
+    inner = encoder.encode([TEXTS[2]])[0][1:-1]
+    assert not set(inner.tolist()) & {encoder.bos_id, encoder.eos_id, encoder.pad_id}
+    assert encoder.decode(inner) == TEXTS[2]
+
+
+def test_an_end_token_not_marked_special_is_not_made_by_text(tokenizer_file: Path, tmp_path: Path) -> None:
+    table = json.loads(tokenizer_file.read_text())
+    for entry in table["added_tokens"]:
+        entry["special"] = False
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(table))
+    encoder = Encoder(str(path), bos=False, eos=True)
+    ids = encoder.encode(["a </s> b"])[0].tolist()
+    assert ids.count(2) == 1
+    assert ids[-1] == 2
+
+
+@given(st.lists(st.text(max_size=80), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_decoding_gives_the_text_back(encoder: Encoder, texts: list[str]) -> None:
+    encoded = encoder.encode(texts)
+    assert len(encoded) == len(texts)
+    assert [encoder.decode(encoded[i][1:-1]) for i in range(len(texts))] == texts
+
+
+def test_batches_do_not_matter(encoder: Encoder) -> None:
+    whole = encoder.encode(TEXTS)
+    parts = join([encoder.encode(TEXTS[:1]), encoder.encode(TEXTS[1:])])
+    assert np.array_equal(whole.ids, parts.ids)
+    assert np.array_equal(whole.offsets, parts.offsets)
+
+
+def test_truncation_and_padding_of_the_file_are_off(tokenizer_file: Path, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(length=50)
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
+    plain = Encoder(str(tokenizer_file), bos=False, eos=False).encode(TEXTS)
+    assert np.array_equal(Encoder(str(path), bos=False, eos=False).encode(TEXTS).ids, plain.ids)
+
+
+def test_a_file_the_fast_encoder_refuses_uses_the_library_and_says_so(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=60, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(["dose of warfarin per day"] * 20, trainer)
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
+    encoder = Encoder(str(path), bos=False, eos=False)
+    assert encoder.engine == "tokenizers"
+    assert "does not support" in encoder.reason
+    assert encoder.encode(["dose of"])[0].tolist() == tokenizer.encode("dose of").ids
+
+
+class _Wrong:
+    """A fast encoder that is subtly wrong: it swaps two ids."""
+
+    def __init__(self, inner: object, *, fails: bool = False) -> None:
+        self.inner, self.fails = inner, fails
+
+    def encode_batch_flat(self, texts: list[str], **options: bool) -> tuple[bytes, bytes]:
+        if self.fails:
+            raise ValueError("match limit exceeded")
+        ids, offsets = self.inner.encode_batch_flat(texts, **options)  # type: ignore[attr-defined]
+        return np.frombuffer(ids, "<u4")[::-1].tobytes(), offsets
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_wrong_fast_encoder_is_caught_in_the_first_documents_of_a_block(tokenizer_file: Path, fails: bool) -> None:
+    encoder = Encoder(str(tokenizer_file), bos=True, eos=False)
+    right = encoder.encode(TEXTS)
+    good = encoder._fast
+    encoder._fast = _Wrong(good, fails=fails)
+    encoder.start_block()
+    assert np.array_equal(encoder.encode(TEXTS).ids, right.ids)
+    assert encoder.engine == "tokenizers"
+    assert encoder.reason
+    encoder._fast = good
+    encoder.start_block()
+    assert (encoder.engine, encoder.reason) == ("fastokens", "")
+
+
+def test_a_large_vocabulary_needs_uint32(tokenizer_file: Path, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.add_tokens([AddedToken(f"<extra {i}>") for i in range(65536)])
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
+    encoder = Encoder(str(path), bos=False, eos=False)
+    assert encoder.vocab_size > 65536
+    assert encoder.encode(["x"]).ids.dtype == np.uint32
+
+
+def test_a_config_beside_the_file_names_the_tokens(tokenizer_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(tokenizer_file.read_bytes())
+    config = {"bos_token": {"content": "<pad>"}, "eos_token": "</s>", "pad_token": None}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    encoder = Encoder(str(path), bos=True, eos=True)
+    assert (encoder.bos_id, encoder.eos_id) == (0, 2)
+    assert encoder.describe()["sha256"] == encoder.file_sha256
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"not json", "not JSON"), (b"[1]", "no `model`"), (b'{"model": {"type": "Nope"}}', "not a tokenizer.json")],
+)
+def test_a_wrong_file_is_refused_with_the_fix(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=says) as refusal:
+        Encoder(str(path), bos=True, eos=True)
+    assert refusal.value.fix
+
+
+def test_missing_files_tokens_and_words_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read"):
+        Encoder(str(tmp_path / "none.json"), bos=True, eos=True)
+    empty = tmp_path / "empty.json"
+    Tokenizer(models.BPE()).save(str(empty))
+    with pytest.raises(RecipeError, match="vocabulary is empty"):
+        Encoder(str(empty), bos=False, eos=False)
+    plain = tmp_path / "plain.json"
+    Tokenizer(models.BPE(vocab={"a": 0, "b": 1}, merges=[])).save(str(plain))
+    with pytest.raises(RecipeError, match="no bos token") as refusal:
+        Encoder(str(plain), bos=True, eos=False)
+    assert "bos = false" in refusal.value.fix
+    assert Encoder(str(plain), bos=False, eos=False).pad_id == 0

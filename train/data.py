@@ -1,0 +1,139 @@
+"""Batches from shards: plain arrays in a global order that no world size changes.
+
+Position p of an epoch is one row of the shards (`mixing.order`). A step takes the next `rows_per_batch * world_size`
+positions, and rank r the positions r, r + world_size, ... of them. The state of a run is therefore one number, the
+rows consumed, and it may go on with another world size or batch size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mixing.order import epoch_order
+from mixing.reader import Shards, open_shards
+from mixing.rows import REMOVED_KEY, Rows
+
+IGNORED = -100
+"""Label of a target that is not learned: padding, a document border, the other side of a conversation."""
+FILLER = -1
+"""`source` and `row` of a row that fills the last batch of an epoch: no tokens, no labels."""
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one rank trains on in one step. B rows, L = sequence length; int64 throughout."""
+
+    input_ids: Any
+    """[B, L]"""
+    labels: Any
+    """[B, L]; the next token of the same document, else `IGNORED`."""
+    position_ids: Any
+    """[B, L]; restarts at 0 with every document."""
+    segment_ids: Any
+    """[B, L]; number of the document inside the row, from 1; 0 is padding."""
+    source: Any
+    """[B]; index into the shards' sources, `FILLER` for a row that is not one."""
+    tokens: Any
+    """[B]; stored tokens of the row: summed by source over an epoch they equal `index.json`."""
+    row: Any
+    """[B]; number of the row in the shards, or `FILLER`."""
+    rows_consumed: int
+    """Rows of this epoch that all ranks together have had, this batch included: `start_row` to go on from here."""
+
+
+def batches(
+    path: str | Path | Shards,
+    *,
+    rows_per_batch: int,
+    rank: int = 0,
+    world_size: int = 1,
+    start_row: int = 0,
+    epoch: int = 0,
+    seed: int = 0,
+    drop_last: bool = False,
+    as_torch: bool = False,
+) -> Iterator[Batch]:
+    """The batches of one rank over one epoch, from row `start_row` of its order on.
+
+    `rows_per_batch` is per rank. All ranks make the same number of equal batches: the last one is filled up with rows
+    without tokens or labels, or left out with `drop_last`. `as_torch` gives tensors instead of numpy arrays.
+    """
+    assert rows_per_batch > 0, "a batch has at least one row"
+    assert 0 <= rank < world_size, "rank is one of world_size"
+    shards = path if isinstance(path, Shards) else open_shards(path)
+    order = epoch_order(len(shards), seed, epoch, shards.window_rows)
+    step = rows_per_batch * world_size
+    for begin in range(start_row, len(shards), step):
+        end = min(begin + step, len(shards))
+        if drop_last and end - begin < step:
+            return
+        rows = order.rows(np.arange(begin + rank, end, world_size))
+        batch = make_batch(shards, rows, rows_per_batch, rows_consumed=end)
+        yield _torch(batch) if as_torch else batch
+
+
+def make_batch(shards: Shards, rows: npt.ArrayLike, n_rows: int, *, rows_consumed: int) -> Batch:
+    """The batch of these rows of the shards, filled up to `n_rows`."""
+    wanted = np.asarray(rows, dtype=np.int64)
+    length = shards.sequence_length
+    shape = (n_rows, length)
+    batch = Batch(
+        input_ids=np.full(shape, shards.index["tokenizer"]["pad_id"], dtype=np.int64),
+        labels=np.full(shape, IGNORED, dtype=np.int64),
+        position_ids=np.tile(np.arange(length), (n_rows, 1)),
+        segment_ids=np.zeros(shape, dtype=np.int64),
+        source=np.full(n_rows, FILLER, dtype=np.int64),
+        tokens=np.zeros(n_rows, dtype=np.int64),
+        row=np.full(n_rows, FILLER, dtype=np.int64),
+        rows_consumed=rows_consumed,
+    )
+    if not len(wanted):
+        return batch
+    taken = shards.take(wanted)
+    here = slice(0, len(wanted))
+    segments, positions = _documents(taken)
+    batch.input_ids[here] = taken.input_ids[:, :-1]
+    batch.segment_ids[here] = segments[:, :-1]
+    batch.position_ids[here] = positions[:, :-1]
+    learned = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0)
+    if taken.loss_mask is not None:
+        learned &= taken.loss_mask[:, 1:] > 0
+    batch.labels[here] = np.where(learned, taken.input_ids[:, 1:].astype(np.int64), IGNORED)
+    batch.source[here] = taken.source
+    batch.tokens[here] = taken.tokens
+    batch.row[here] = wanted
+    return batch
+
+
+def _documents(rows: Rows) -> tuple[Int64Array, Int64Array]:
+    """Segment number and position of every token of the rows; padding is segment 0 and counts on from its start."""
+    n_rows, width = rows.input_ids.shape
+    counts = np.diff(rows.offsets)
+    row = np.repeat(np.arange(n_rows), counts)
+    ends = rows.doc_ends.astype(np.int64)
+    inner = ends < width
+    borders = np.zeros((n_rows, width), dtype=np.int64)
+    borders[row[inner], ends[inner]] = 1
+    segments = np.cumsum(borders, axis=1) + 1
+    columns = np.arange(width)
+    starts = np.maximum.accumulate(np.where(borders > 0, columns, 0), axis=1)
+    segments[columns >= rows.used[:, None]] = 0
+    for removed in np.flatnonzero(rows.doc_key == REMOVED_KEY):
+        first = ends[removed - 1] if removed > rows.offsets[row[removed]] else 0
+        segments[row[removed], first : ends[removed]] = 0
+    return segments, columns - starts
+
+
+def _torch(batch: Batch) -> Batch:
+    import torch
+
+    arrays = ("input_ids", "labels", "position_ids", "segment_ids", "source", "tokens", "row")
+    return replace(batch, **{name: torch.from_numpy(getattr(batch, name)) for name in arrays})
