@@ -38,14 +38,15 @@ PRELOADED = ("pipelines.preload",)
 class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]  # datatrove has no types
     """One stage's pipeline; its logging folder is the stage's folder, so stock marks stay true."""
 
-    def __init__(self, pipeline: list[PipelineStep], tasks: int, folder: Store) -> None:
+    def __init__(self, pipeline: list[PipelineStep], tasks: int, folder: Store, results: Store | None = None) -> None:
         super().__init__(
             pipeline, tasks=tasks, workers=1, logging_dir=folder.full("") if folder.is_local else folder.url
         )
         self.folder = folder
+        self.results = results
 
     def is_rank_completed(self, rank: int) -> bool:
-        return bool(super().is_rank_completed(rank)) and task_is_done(self.folder, rank)
+        return bool(super().is_rank_completed(rank)) and task_is_done(self.folder, rank, self.results)
 
     def get_incomplete_ranks(self, ranks: Any = None, skip_completed: Any = None) -> list[int]:
         return [
@@ -67,6 +68,8 @@ class StageRun:
     """What each task gets, JSON; recorded before the first task starts."""
     pipeline: list[PipelineStep]
     restricted: bool = False
+    results: Store | None = None
+    """Where result files lie when that is not `folder`."""
     units: int = 0
     """Units of progress of the whole stage; 0 if not known."""
 
@@ -119,11 +122,11 @@ def run_stages(runs: Sequence[StageRun], *, workers: int, display: Display) -> N
     waiting: deque[_Task] = deque()
     left: dict[int, int] = {}
     for run in runs:
-        if stage_is_done(run.folder):
+        if stage_is_done(run.folder, run.results):
             continue
         begin_stage(run.folder, run.tasks)
         pipeline = [*run.pipeline, SealErrors()] if run.restricted else run.pipeline
-        executor = LocalExecutor(pipeline, len(run.tasks), run.folder)
+        executor = LocalExecutor(pipeline, len(run.tasks), run.folder, run.results)
         ranks = executor.get_incomplete_ranks()
         display.stage_started(run, len(ranks))
         left[id(run)] = len(ranks)
@@ -207,7 +210,7 @@ def _listen(one: _Live, display: Display) -> None:
 
 def _verdict(one: _Live) -> str | None:
     code = one.process.exitcode or 0
-    if code == 0 and one.outcome is None and task_is_done(one.task.run.folder, one.task.rank):
+    if code == 0 and one.outcome is None and task_is_done(one.task.run.folder, one.task.rank, one.task.run.results):
         return None
     if code < 0:
         name = signal.Signals(-code).name

@@ -40,6 +40,9 @@ STEP_VERSIONS = {
 FILE_PARAMETERS = ("model", "index")
 """Rule parameters that name a file: the file's content, not its path, is in the fingerprint."""
 
+NOT_IDENTITY = ("delay_seconds", "path", "paths")
+"""Options of a loader that never change a document."""
+
 ALL = "all"
 
 
@@ -147,8 +150,12 @@ class Plan:
             path = self.recipe.sources[source].options.get("path")
             if isinstance(path, str) and not Path(path).exists():
                 found.append(f"[sources.{source}] options.path: {path} is not there; {self.cards[source].title}.")
-        fetched = [s for s in self.recipe.sources if not self.digest(s) and "path" not in self._options(s)]
-        if live and fetched and not self.recipe.network.contact and "paths" not in self._options(fetched[0]):
+        fetched = [
+            source
+            for source, use in self.recipe.sources.items()
+            if not self.digest(source) and not {"path", "paths"} & set(use.options)
+        ]
+        if live and fetched and not self.recipe.network.contact:
             found.append("[network] contact: give an address that reaches you; publishers see it in the User-Agent.")
         return found
 
@@ -183,11 +190,11 @@ class Plan:
         )
 
     def _options(self, source: str) -> dict[str, Any]:
-        # How fast we asked does not change what came.
+        # How fast we asked and where files lay does not change what came: the payloads' digest says that.
         options = self.recipe.sources[source].options
         return {
             "loader": self.config(source).loader,
-            **{name: value for name, value in options.items() if name != "delay_seconds"},
+            **{name: value for name, value in options.items() if name not in NOT_IDENTITY},
         }
 
     def dedup(self) -> Stage:
@@ -226,7 +233,9 @@ class Plan:
 
     def mix(self) -> Stage:
         rows = self.recipe.mixture.rows_per_shard
-        return self.stage("mix", ALL, {"weigh": self.weigh().fingerprint, "rows_per_shard": rows})
+        # The recipe's name, because the shards lie in a build of that name.
+        inputs = {"recipe": self.recipe.name, "fraction": self.fraction().fingerprint, "rows_per_shard": rows}
+        return self.stage("mix", ALL, inputs)
 
     @property
     def build_fingerprint(self) -> str:
@@ -237,6 +246,11 @@ class Plan:
     @property
     def build_path(self) -> str:
         return f"builds/{self.recipe.name}@{self.build_fingerprint}"
+
+    @property
+    def build(self) -> Store:
+        """The build's folder."""
+        return self.out.sub(self.build_path, mode=0o600 if self.restricted else None)
 
     def folder(self, stage: Stage) -> Store:
         """Where the stage lies; files of a restricted stage are its owner's alone."""
@@ -266,7 +280,7 @@ class Plan:
             if not stage.fingerprint:
                 found.append(_line(stage.name, stage.source, "", skip=False, why="its inputs are not known yet"))
                 continue
-            done = stage_is_done(self.folder(stage))
+            done = stage_is_done(self.folder(stage), self.build if stage.name == "mix" else None)
             why = "finished with these inputs" if done else "no finished result with these inputs"
             found.append(_line(stage.name, stage.source, stage.fingerprint, skip=done, why=why))
         built = bool(self.build_fingerprint) and self.out.exists(f"{self.build_path}/corpus.json")

@@ -44,23 +44,41 @@ def task_mark(rank: int) -> str:
     return f"{MARK_FOLDER}/{rank:05d}.json"
 
 
-def write_task_mark(store: Store, rank: int, files: Sequence[str], facts: Mapping[str, Any]) -> None:
-    """Say that the task is finished: its files with their sizes, and what it counted."""
-    store.write_json(task_mark(rank), {"files": {name: store.size(name) for name in files}, "facts": dict(facts)})
+def write_task_mark(
+    store: Store,
+    rank: int,
+    files: Sequence[str],
+    facts: Mapping[str, Any],
+    *,
+    results: Store | None = None,
+    result_files: Sequence[str] = (),
+) -> None:
+    """Say that the task is finished: its files with their sizes, and what it counted.
+
+    `results` is where `result_files` lie when that is not the stage's own folder (shards lie in the build).
+    """
+    mark: dict[str, Any] = {"files": {name: store.size(name) for name in files}, "facts": dict(facts)}
+    if results is not None:
+        mark["results"] = {name: results.size(name) for name in result_files}
+    store.write_json(task_mark(rank), mark)
 
 
-def task_is_done(store: Store, rank: int) -> bool:
+def task_is_done(store: Store, rank: int, results: Store | None = None) -> bool:
     """True when the task's mark is there and its files are as the mark says."""
     if not store.exists(task_mark(rank)):
         return False
-    return files_hold(store, store.read_json(task_mark(rank))["files"])
+    return _holds(store.read_json(task_mark(rank)), store, results)
 
 
-def stage_is_done(store: Store) -> bool:
+def stage_is_done(store: Store, results: Store | None = None) -> bool:
     """True when the stage's record is there and all its files are as the record says."""
     if not store.exists("stage.json"):
         return False
-    return files_hold(store, store.read_json("stage.json")["files"])
+    return _holds(store.read_json("stage.json"), store, results)
+
+
+def _holds(record: Mapping[str, Any], store: Store, results: Store | None) -> bool:
+    return files_hold(store, record["files"]) and files_hold(results or store, record.get("results", {}))
 
 
 def begin_stage(store: Store, tasks: Sequence[Any]) -> None:
@@ -81,6 +99,7 @@ def finish_stage(store: Store, stage: Stage, n_tasks: int) -> dict[str, Any]:
         "fingerprint": stage.fingerprint,
         "inputs": dict(stage.inputs),
         "files": {name: size for mark in marks for name, size in sorted(mark["files"].items())},
+        "results": {name: size for mark in marks for name, size in sorted(mark.get("results", {}).items())},
         "facts": [mark["facts"] for mark in marks],
     }
     store.write_json("stage.json", record)

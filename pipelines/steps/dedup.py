@@ -38,7 +38,7 @@ COLUMNS = (
 class ResolveDuplicates(PipelineStep):  # type: ignore[misc]
     """Reads books and signatures of every source, writes the fate of every document that pass 1 kept.
 
-    Files: `resolution.parquet` (by doc_id), `by_key/<source>.parquet` (doc_key, split; what pass 3 reads),
+    Files: `resolution.parquet` (by doc_id), `by_key/<source>.parquet` (doc_key, doc_id, split; what pass 3 reads),
     `same_id.parquet` (second records of one id in another part of a source: they never enter the books) and
     `quarantine.parquet` (the same, for the manifest).
     """
@@ -82,7 +82,7 @@ class ResolveDuplicates(PipelineStep):  # type: ignore[misc]
             mine = resolution.filter(
                 pc.and_(pc.equal(resolution["source"], source), pc.equal(resolution["fate"], KEPT))
             )
-            put(f"by_key/{source}.parquet", mine.select(["doc_key", "split"]).sort_by("doc_key"))
+            put(f"by_key/{source}.parquet", mine.select(["doc_key", "doc_id", "split"]).sort_by("doc_key"))
         put("same_id.parquet", again.select(["source", "part", "doc_key", "doc_id", "fate"]))
         detail = "Another record of this source has the same id and was read first."
         quarantine = [

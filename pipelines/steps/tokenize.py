@@ -30,10 +30,11 @@ ENCODED_AT_ONCE = 512
 TOKENS = pa.schema(
     [
         pa.field("doc_key", pa.uint64(), nullable=False),
+        pa.field("doc_id", pa.string(), nullable=False),
         pa.field("n_tokens", pa.int64(), nullable=False),
     ]
 )
-"""tokens/<split>/<block>.parquet: documents of a block in key order, with their length in tokens."""
+"""tokens/<split>-<block>.parquet: documents of a block in key order, with their length in tokens."""
 
 
 def block_paths(split: str, block: int) -> dict[str, str]:
@@ -76,11 +77,10 @@ class TokenizeBlock(PipelineStep):  # type: ignore[misc]
         dedup = Store(self.dedup_url)
         low, past = block_range(rank, world_size)
         by_key = pq.read_table(dedup.reading(f"by_key/{self.source}.parquet"))
-        wanted = {
-            key: split
-            for key, split in zip(by_key["doc_key"].to_pylist(), by_key["split"].to_pylist(), strict=True)
-            if low <= key < past
-        }
+        columns = (by_key[name].to_pylist() for name in ("doc_key", "split", "doc_id"))
+        here = [(key, split, doc_id) for key, split, doc_id in zip(*columns, strict=True) if low <= key < past]
+        wanted = {key: split for key, split, _ in here}
+        names = {key: doc_id for key, _, doc_id in here}
         encoder = Encoder(self.tokenizer, bos=self.bos, eos=self.eos)
         keys: dict[str, list[int]] = {split: [] for split in SPLITS}
         parts: dict[str, list[Encoded]] = {split: [] for split in SPLITS}
@@ -110,7 +110,7 @@ class TokenizeBlock(PipelineStep):  # type: ignore[misc]
                 why="A document that pass 2 kept must reach the shards.",
                 fix="Remove that folder and build again.",
             )
-        self._write(folder, rank, encoder, keys, parts)
+        self._write(folder, rank, encoder, keys, names, parts)
         yield from ()
 
     def _write(
@@ -119,6 +119,7 @@ class TokenizeBlock(PipelineStep):  # type: ignore[misc]
         rank: int,
         encoder: Encoder,
         keys: dict[str, list[int]],
+        names: dict[int, str],
         parts: dict[str, list[Encoded]],
     ) -> None:
         files: list[str] = []
@@ -130,7 +131,8 @@ class TokenizeBlock(PipelineStep):  # type: ignore[misc]
             with folder.writing(paths["rows"]) as stream:
                 write_block(stream, block)
             lengths = pa.array(encoded.lengths, pa.int64())
-            tokens = pa.table([pa.array(keys[split], pa.uint64()), lengths], schema=TOKENS)
+            ids = pa.array([names[key] for key in keys[split]], pa.string())
+            tokens = pa.table([pa.array(keys[split], pa.uint64()), ids, lengths], schema=TOKENS)
             for name, table in (("placements", block.placements), ("tokens", tokens)):
                 with folder.writing(paths[name]) as stream:
                     pq.write_table(table, stream, compression="zstd")

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from datatrove.pipeline.base import PipelineStep
 
@@ -69,7 +70,7 @@ class WeighSources(PipelineStep):  # type: ignore[misc]
 
 
 class PackFraction(PipelineStep):  # type: ignore[misc]
-    """Task (source, block) packs the documents of that block that are in the source's partial pass."""
+    """Task (source, block): pack what the partial pass takes of the block, count every document's epochs."""
 
     type = "MIX"
     name = "pack fraction"
@@ -97,35 +98,50 @@ class PackFraction(PipelineStep):  # type: ignore[misc]
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
         source, number = self.tasks[rank]
         folder = Store(self.folder_url, mode=0o600 if self.restricted else None)
-        planned = Store(self.weigh_url).read_json("mixture.json")["sources"]
-        threshold = int(next(entry["fraction_below"] for entry in planned if entry["source"] == source))
+        sources = Store(self.weigh_url).read_json("mixture.json")["sources"]
+        planned = next(entry for entry in sources if entry["source"] == source)
+        threshold = int(planned["fraction_below"])
         tokenized = Store(self.tokenized[source])
-        paths = block_paths("train", number)
-        keys = pq.read_table(tokenized.reading(paths["tokens"]))["doc_key"].to_numpy()
-        chosen = keys[below(keys, threshold, self.seed)] if len(keys) else keys
-        placements = pq.read_table(tokenized.reading(paths["placements"]))
-        block = repack(
-            [(BlockFile(tokenized.local(paths["rows"])), placements, np.asarray(chosen, dtype=np.uint64))],
-            self.row_tokens,
-            self.pad_id,
-        )
-        written = fraction_paths(source, number)
-        with folder.writing(written["rows"]) as stream:
-            write_block(stream, block)
-        with folder.writing(written["placements"]) as stream:
-            pq.write_table(block.placements, stream, compression="zstd")
+        tokens = pq.read_table(tokenized.reading(block_paths("train", number)["tokens"]))
+        chosen = below(tokens["doc_key"].to_numpy(), threshold, self.seed)
+        files = [self._count(folder, source, number, tokens, chosen, planned["whole_passes"], tokenized)]
+        lengths = tokens["n_tokens"].to_numpy()[chosen]
+        facts: dict[str, Any] = {"source": source, "block": number, "documents": len(lengths)}
+        facts["longest"] = int(lengths.max(initial=0))
+        if threshold:
+            placements = pq.read_table(tokenized.reading(block_paths("train", number)["placements"]))
+            rows = BlockFile(tokenized.local(block_paths("train", number)["rows"]))
+            keys = tokens["doc_key"].to_numpy()[chosen]
+            block = repack([(rows, placements, keys)], self.row_tokens, self.pad_id)
+            written = fraction_paths(source, number)
+            with folder.writing(written["rows"]) as stream:
+                write_block(stream, block)
+            with folder.writing(written["placements"]) as stream:
+                pq.write_table(block.placements, stream, compression="zstd")
+            files.extend(written.values())
+            facts |= {"tokens": block.n_tokens, "rows": len(block.rows)}
+            facts |= {"padding": block.padding, "least_rows": block.least_rows}
         heartbeat.beat(1)
-        facts = {
-            "source": source,
-            "block": number,
-            "documents": len(chosen),
-            "tokens": block.n_tokens,
-            "rows": len(block.rows),
-            "padding": block.padding,
-            "least_rows": block.least_rows,
-        }
-        write_task_mark(folder, rank, list(written.values()), facts)
+        write_task_mark(folder, rank, files, facts)
         yield from ()
+
+    def _count(
+        self, folder: Store, source: str, number: int, tokens: Any, chosen: Any, whole_passes: int, tokenized: Store
+    ) -> str:
+        """Write how often each document of the block stands in the shards, sorted by doc_id."""
+        kept_out = pq.read_table(tokenized.reading(block_paths("validation", number)["tokens"]))
+        epochs = pa.array(whole_passes + chosen.astype(np.int32), pa.int32())
+        none = pa.array(np.zeros(len(kept_out), dtype=np.int32), pa.int32())
+        counted = pa.concat_tables(
+            [
+                table.append_column("epochs", column).select(["doc_id", "n_tokens", "epochs"])
+                for table, column in ((tokens, epochs), (kept_out, none))
+            ]
+        ).sort_by("doc_id")
+        path = f"counted/{source}/{number:05d}.parquet"
+        with folder.writing(path) as stream:
+            pq.write_table(counted, stream, compression="zstd")
+        return path
 
 
 def fraction_paths(source: str, block: int) -> dict[str, str]:

@@ -1,0 +1,141 @@
+"""The whole build, stage by stage, as one readable story. Every stage is skipped when its result stands."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from manifests.errors import BuildError
+from manifests.report import write_report
+from manifests.store import Store
+from manifests.verify import verify
+from manifests.write import CORPUS
+from pipelines.acquisition import acquire
+from pipelines.assembly import assemble, run_record
+from pipelines.executors import Display, StageRun, run_stages, workers_for
+from pipelines.passes import dedup_run, fraction_run, mix_run, prepare_run, profile_run, tokenize_run, weigh_run
+from pipelines.plan import Plan
+from pipelines.stage import stage_is_done
+
+
+@dataclass
+class BuildResult:
+    """A finished build, as the end of the command shows it."""
+
+    build: Store
+    corpus: dict[str, Any]
+    mixture: dict[str, Any]
+    sources: list[str]
+    kept: dict[str, int]
+    dropped: dict[str, dict[str, int]]
+    example: str
+    """A doc_id worth explaining."""
+    checks: Sequence[Any] = field(default_factory=list)
+
+    @property
+    def n_checks(self) -> int:
+        return len(self.checks)
+
+    @property
+    def failed_checks(self) -> list[Any]:
+        return [check for check in self.checks if not check.ok]
+
+    def facts(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {
+            "build": self.build.url,
+            "corpus": self.corpus,
+            "mixture": self.mixture,
+            "kept": self.kept,
+            "dropped": self.dropped,
+            "failed_checks": [check.name for check in self.failed_checks],
+        }
+
+
+def run_build(plan: Plan, *, workers: int = 0, offline: bool = False, display: Display) -> BuildResult:
+    """Build `plan` to its end; what an interrupted run finished is used, what it left half-done is not."""
+    plan.check_ready()
+    started, clock = datetime.now(UTC), time.monotonic()
+    executor = plan.recipe.executor
+    count = workers_for(workers or executor.workers, executor.gigabytes_per_worker)
+
+    def run(runs: Sequence[StageRun | None]) -> None:
+        run_stages([one for one in runs if one is not None], workers=count, display=display)
+
+    acquire(plan, offline=offline, workers=count, display=display)
+    sources = list(plan.recipe.sources)
+    unprepared = [source for source in sources if not stage_is_done(plan.folder(plan.prepare(source)))]
+    run([profile_run(plan, source) for source in unprepared])
+    run([prepare_run(plan, source) for source in unprepared])
+    run([dedup_run(plan)])
+    run([tokenize_run(plan, source) for source in sources])
+    run([weigh_run(plan)])
+    run([fraction_run(plan)])
+    run([mix_run(plan)])
+
+    def run_facts() -> dict[str, Any]:
+        return run_record(
+            plan, started=started.isoformat(), seconds=time.monotonic() - clock, peak_bytes=peak_bytes(), workers=count
+        )
+
+    assemble(plan, run_facts=run_facts)
+    return finished(plan)
+
+
+def finished(plan: Plan) -> BuildResult:
+    """Recount the build, write its report, and gather what the end of the command shows."""
+    build = plan.build
+    checks = verify(build)
+    write_report(build)
+    lines = [json.loads(line) for line in build.read_bytes("manifest/stages.jsonl").decode().splitlines()]
+    sources = list(plan.recipe.sources)
+    dropped: dict[str, Counter[str]] = {source: Counter() for source in sources}
+    for line in lines:
+        dropped[line["source"]].update(line["dropped"])
+    return BuildResult(
+        build=build,
+        corpus=build.read_json(CORPUS),
+        mixture=build.read_json("manifest/mixture.json"),
+        sources=sources,
+        kept={line["source"]: line["kept"] for line in lines if line["stage"] == "mix"},
+        dropped={source: dict(counts) for source, counts in dropped.items()},
+        example=_example(build),
+        checks=checks,
+    )
+
+
+def _example(build: Store) -> str:
+    """A document with a story: a near-duplicate if there is one, else the first."""
+    table = pq.read_table(build.reading("manifest/documents.parquet"), columns=["doc_id", "fate"])
+    told = table.filter(pc.equal(table["fate"], "dedup.near_duplicate"))
+    return str((told if len(told) else table)["doc_id"][0].as_py()) if len(table) else ""
+
+
+def peak_bytes() -> int:
+    """Peak resident memory of this process and of its largest child, in bytes (Linux counts in KiB)."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return int(max(own, child)) * 1024
+
+
+def latest_build(out: Store) -> Store:
+    """The build that `latest` names; BuildError with the way to one if there is none."""
+    if out.exists("latest"):
+        store = out.sub(out.read_bytes("latest").decode().strip())
+        if store.exists("corpus.json"):
+            return store
+    raise BuildError(
+        "no finished build here.",
+        where=out.url,
+        why="A build is finished when corpus.json, written last, is there.",
+        fix="Run `make corpus`, or name a build folder with --build.",
+    )

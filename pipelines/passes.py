@@ -1,0 +1,220 @@
+"""The stages that do the work, each as the pipeline of blocks that does it and the tasks it is cut into."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from dedup.resolve import DedupConfig
+from dedup.signatures import MinHashConfig
+from manifests.store import Store
+from mixing.blocks import blocks_needed
+from mixing.mix import Layout
+from mixing.tokenize import Encoder
+from mixing.weights import Mixture, Part
+from pipelines.executors import StageRun
+from pipelines.plan import ALL, Plan, chunk_by_bytes
+from pipelines.recipe import resolve_path
+from pipelines.steps.dedup import ResolveDuplicates, source_priority
+from pipelines.steps.mix import WriteShard, blocks_of, plan_rows
+from pipelines.steps.prepare import WritePrepared
+from pipelines.steps.profile import ProfileItems, resolve_profiles
+from pipelines.steps.read import ReadSource
+from pipelines.steps.rule import ApplyRule
+from pipelines.steps.tokenize import TokenizeBlock
+from pipelines.steps.weigh import PackFraction, WeighSources
+from scrapers.snapshot import read_items
+from scrapers.source import load
+
+TASK_BYTES = 200_000_000
+"""Input of one task of pass 1, as it lies on disk."""
+
+CHARACTERS_PER_TOKEN = 4
+"""Only for cutting a source into blocks before its tokens are counted."""
+
+BLOCK_BYTES = 256 << 20
+"""Size of one block of token rows."""
+
+
+def _tasks(plan: Plan, source: str) -> list[list[str]]:
+    items = read_items(plan.raw(source))
+    return chunk_by_bytes([(item.item, item.length) for item in items], TASK_BYTES)
+
+
+def profile_run(plan: Plan, source: str) -> StageRun | None:
+    """The declared count-only pass of a source that needs one, else None."""
+    config = plan.config(source)
+    if not hasattr(load(config), "profile"):
+        return None
+    stage = plan.profile(source)
+    folder = plan.folder(stage)
+    tasks = _tasks(plan, source)
+    block = ProfileItems(config, plan.raw(source).url, tasks, folder.url)
+    return StageRun(stage, folder, tasks, [block], restricted=config.restricted, units=sum(map(len, tasks)))
+
+
+def prepare_run(plan: Plan, source: str) -> StageRun:
+    """Pass 1 of a source: read, extract, apply the rules, write text, signatures and books."""
+    config = plan.config(source)
+    stage = plan.prepare(source)
+    folder = plan.folder(stage)
+    tasks = _tasks(plan, source)
+    sizes = {item.item: item.length for item in read_items(plan.raw(source))}
+    reader = ReadSource(config, plan.raw(source).url, tasks, _resolved(plan, source))
+    rules = [ApplyRule(use.rule, use.parameters) for use in plan.rules(source)]
+    writer = WritePrepared(folder.url, reader, minhash_config(plan), restricted=config.restricted)
+    units = sum(sizes.values())
+    return StageRun(stage, folder, tasks, [reader, *rules, writer], restricted=config.restricted, units=units)
+
+
+def _resolved(plan: Plan, source: str) -> str:
+    """Path of what the profile pass resolved to, empty for a source without one."""
+    config = plan.config(source)
+    if not hasattr(load(config), "profile"):
+        return ""
+    folder = plan.folder(plan.profile(source))
+    if not folder.exists("resolved.parquet"):
+        with folder.writing("resolved.parquet") as stream:
+            pq.write_table(resolve_profiles(config, folder), stream, compression="zstd")
+    return folder.full("resolved.parquet")
+
+
+def minhash_config(plan: Plan) -> MinHashConfig:
+    section = plan.recipe.dedup
+    return MinHashConfig(bands=section.bands, rows=section.rows, ngram=section.ngram, seed=section.seed)
+
+
+def dedup_run(plan: Plan) -> StageRun:
+    """Pass 2: one task over all sources."""
+    section, mixture = plan.recipe.dedup, plan.recipe.mixture
+    stage = plan.dedup()
+    folder = plan.folder(stage)
+    config = DedupConfig(
+        source_priority=source_priority(section.priority, list(plan.recipe.sources)),
+        denylist=_denylist(plan),
+        denied_subjects=frozenset(),
+        jaccard=section.jaccard,
+        minhash=minhash_config(plan),
+        drop_abstract_of_full_text=section.drop_abstract_of_full_text,
+        validation_fraction=mixture.validation_fraction,
+        seed=mixture.seed,
+    )
+    prepared = {source: plan.folder(plan.prepare(source)).url for source in plan.recipe.sources}
+    block = ResolveDuplicates(prepared, config, folder.url, restricted=plan.restricted)
+    return StageRun(stage, folder, [ALL], [block], restricted=plan.restricted)
+
+
+def _denylist(plan: Plan) -> frozenset[str]:
+    name = plan.recipe.dedup.denylist
+    if not name:
+        return frozenset()
+    lines = resolve_path(name, base=plan.base).read_text(encoding="utf-8").splitlines()
+    return frozenset(line.split("#")[0].strip() if line.startswith("#") else line.strip() for line in lines) - {""}
+
+
+def kept_characters(plan: Plan, source: str) -> int:
+    """Characters that pass 1 kept of a source."""
+    facts = plan.folder(plan.prepare(source)).read_json("stage.json")["facts"]
+    return sum(fact["kept_characters"] for fact in facts)
+
+
+def tokenize_run(plan: Plan, source: str) -> StageRun:
+    """Pass 3 of a source: one task a block."""
+    stage = plan.tokenize(source)
+    folder = plan.folder(stage)
+    estimate = kept_characters(plan, source) // CHARACTERS_PER_TOKEN
+    tasks = list(range(blocks_needed(estimate, 2, BLOCK_BYTES)))
+    tokenizer = plan.recipe.tokenizer
+    restricted = plan.cards[source].restricted
+    block = TokenizeBlock(
+        source,
+        plan.folder(plan.prepare(source)).url,
+        plan.folder(plan.dedup()).url,
+        folder.url,
+        tokenizer=plan.tokenizer_path,
+        bos=tokenizer.bos,
+        eos=tokenizer.eos,
+        row_tokens=plan.recipe.mixture.sequence_length + 1,
+        restricted=restricted,
+    )
+    return StageRun(stage, folder, tasks, [block], restricted=restricted)
+
+
+def tokenized(plan: Plan) -> dict[str, str]:
+    """Folder of each source's blocks."""
+    return {source: plan.folder(plan.tokenize(source)).url for source in plan.recipe.sources}
+
+
+def mixture_of(plan: Plan) -> Mixture:
+    """The recipe's mixture as the mixing room takes it."""
+    section = plan.recipe.mixture
+    total: Any = section.total_tokens
+    return Mixture(
+        parts=tuple(Part(name, tuple(group.sources), share=group.share) for name, group in section.groups.items()),
+        total_tokens=None if total == "largest" else total,
+        max_epochs={source: use.max_epochs for source, use in plan.recipe.sources.items()},
+    )
+
+
+def weigh_run(plan: Plan) -> StageRun:
+    """How much of each source: one small task."""
+    stage = plan.weigh()
+    folder = plan.folder(stage)
+    block = WeighSources(tokenized(plan), mixture_of(plan), plan.recipe.mixture.seed, folder.url)
+    return StageRun(stage, folder, [ALL], [block], restricted=plan.restricted)
+
+
+def n_blocks(store: Store) -> int:
+    """Blocks of a finished tokenize stage."""
+    return len(store.read_json("stage.json")["facts"])
+
+
+def fraction_run(plan: Plan) -> StageRun:
+    """The partial passes: one task for each block of each source."""
+    stage = plan.fraction()
+    folder = plan.folder(stage)
+    folders = tokenized(plan)
+    tasks = [[source, block] for source, url in folders.items() for block in range(n_blocks(Store(url)))]
+    step = PackFraction(
+        folders,
+        plan.folder(plan.weigh()).url,
+        tasks,
+        folder.url,
+        row_tokens=plan.recipe.mixture.sequence_length + 1,
+        pad_id=encoder(plan).pad_id,
+        seed=plan.recipe.mixture.seed,
+        restricted=plan.restricted,
+    )
+    return StageRun(stage, folder, tasks, [step], restricted=plan.restricted)
+
+
+def encoder(plan: Plan) -> Encoder:
+    """The recipe's tokenizer."""
+    return Encoder(plan.tokenizer_path, bos=plan.recipe.tokenizer.bos, eos=plan.recipe.tokenizer.eos)
+
+
+def mix_run(plan: Plan) -> StageRun:
+    """Pass 4: one task a shard, written straight into the build, and one a source for its validation rows."""
+    stage = plan.mix()
+    paths = {source: plan.tokenize(source).path for source in plan.recipe.sources}
+    layout = layout_of(plan)
+    validation = {source: blocks_of(plan.out, path, "validation") for source, path in paths.items()}
+    tasks = [*range(layout.n_shards), *plan.recipe.sources]
+    folder, results = plan.folder(stage), plan.build
+    step = WriteShard(layout, validation, tasks, plan.out.url, folder.url, results.url, restricted=plan.restricted)
+    return StageRun(stage, folder, tasks, [step], restricted=plan.restricted, results=results)
+
+
+def layout_of(plan: Plan) -> Layout:
+    """Which rows make up the shards, and in which order."""
+    return plan_rows(
+        plan.out,
+        {source: plan.tokenize(source).path for source in plan.recipe.sources},
+        plan.fraction().path,
+        plan.weigh().path,
+        row_tokens=plan.recipe.mixture.sequence_length + 1,
+        dtype=encoder(plan).dtype.name,
+        rows_per_shard=plan.recipe.mixture.rows_per_shard,
+        seed=plan.recipe.mixture.seed,
+    )
