@@ -32,7 +32,7 @@ def tex(source: str) -> str:
 
 def linear(math: Any) -> str:
     """A MathML element as one line of text; TeX if it carries an annotation in TeX."""
-    for annotation in math.iter(f"{MATHML}annotation"):
+    for annotation in math.iter("{*}annotation"):
         if "tex" in (annotation.get("encoding") or "").lower() and annotation.text:
             return tex(annotation.text)
     return " ".join(_render(math).split())
