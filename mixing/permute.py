@@ -13,7 +13,9 @@ import xxhash
 UInt64Array = npt.NDArray[np.uint64]
 
 _ROUNDS = 8
-"""Feistel rounds; four already give a pseudo-random permutation, eight even out tiny domains."""
+"""Feistel rounds; four already give a pseudo-random permutation."""
+_TABLE = 256
+"""Ranges up to this size are sorted by hash instead: a network reaches only half of the permutations of few bits."""
 
 
 def mix64(values: npt.ArrayLike) -> UInt64Array:
@@ -30,14 +32,15 @@ def seed_of(*parts: int | str) -> int:
 
 
 def permute(indices: npt.ArrayLike, n: int, seed: int) -> npt.NDArray[np.int64]:
-    """Where each index of range(n) goes under the permutation of `seed`: O(1) memory per index, no table.
+    """Where each index of range(n) goes under the permutation of `seed`: O(1) memory per index.
 
     A Feistel network over the least even number of bits that holds `n`, walked until it lands inside.
     """
     given = np.atleast_1d(np.asarray(indices, dtype=np.int64))
-    if n <= 1:
-        return given.copy()
-    half = np.uint64(max(1, ((n - 1).bit_length() + 1) // 2))
+    if n <= _TABLE:
+        table = np.argsort(mix64(mix64(np.arange(n, dtype=np.uint64)) ^ np.uint64(seed)))
+        return table.astype(np.int64)[given]
+    half = np.uint64(((n - 1).bit_length() + 1) // 2)
     low = (np.uint64(1) << half) - np.uint64(1)
     keys = mix64(np.arange(_ROUNDS, dtype=np.uint64) ^ np.uint64(seed))
     x = _feistel(given.astype(np.uint64), keys, half, low)

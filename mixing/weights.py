@@ -91,6 +91,13 @@ def plan(unique_tokens: Mapping[str, int], unique_documents: Mapping[str, int], 
         )
     parts = _parts(unique_tokens, mixture)
     exact = _effective(parts, unique_tokens, mixture)
+    if sum(exact.values()) < 1:
+        raise RecipeError(
+            "the mixture holds no token.",
+            where="[mixture]",
+            why="total_tokens, or what max_epochs allows of it, is below 1.",
+            fix="Raise max_epochs of the smallest source, or give total_tokens.",
+        )
     effective = _whole(exact)
     total = sum(effective.values())
     part_of = {source: part.name for part in parts for source in part.sources}
