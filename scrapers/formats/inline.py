@@ -17,7 +17,6 @@ LOWERED, LOWERED_END = "\x06", "\x07"
 _GONE = "\x05"
 _CONTROLS = "".join((CITE_START, CITE_END, RAISED, RAISED_END, LOWERED, LOWERED_END, _GONE))
 _HAS_CONTROL = re.compile(f"[{_CONTROLS}]")
-_STRIP_CONTROLS = dict.fromkeys(map(ord, _CONTROLS))
 # Soft hyphen, zero-width space, word joiner, byte order mark: typesetting, invisible, and they split words and numbers.
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 
@@ -35,19 +34,12 @@ _UNTAGGED = r"\d{1,3}[a-z]?"
 _LEAD = r"(?:(?:see(?:\s+also)?|e\.g\.,?|cf\.?|i\.e\.,?|reviewed\s+in|refs?\.?|references?)\s+)*"
 # Square brackets may hold numbers the publisher forgot to tag; round ones hold doses, so only ranges are taken there.
 _SQUARE = re.compile(
-    rf"\s*\[\s*{_LEAD}(?:{_UNTAGGED}{_JOIN})*{_CHAIN}(?:{_JOIN}(?:{_CHAIN}|{_UNTAGGED}(?!\w)))*\s*[,;.]?\s*\]"
+    rf"\[\s*{_LEAD}(?:{_UNTAGGED}{_JOIN})*{_CHAIN}(?:{_JOIN}(?:{_CHAIN}|{_UNTAGGED}(?!\w)))*\s*[,;.]?\s*\]"
 )
-_ROUND = re.compile(rf"\s*\(\s*{_LEAD}{_CHAIN}(?:\s*[{_DASH}]\s*{_UNTAGGED}(?!\w))?\s*[,;.]?\s*\)")
-_BARE = re.compile(rf"\s*{_CHAIN}")
-_NAMED = re.compile(
-    rf"(?i)\b((?:ref|refs|reference|references|citation|citations)\.?\s*(?:no\.?|number|numbers)?\s*[\[(]?\s*)({_CHAIN})"
-)
-_GONE_BEFORE_CLOSE = re.compile(rf"\s*[,;]?\s*{_GONE}[\s{_GONE}]*(?=[)\]])")
-_GONE_AFTER_OPEN = re.compile(rf"(?<=[(\[]){_GONE}\s*[,;:]?\s*")
-_GONE_RUN = re.compile(rf"{_GONE}(?:\s*[,;]\s*{_GONE})*")
-_EMPTY_BRACKETS = re.compile(rf"\s*(?:\(\s*{_GONE}\s*\)|\[\s*{_GONE}\s*\])")
-_GONE_AT_SPACE = re.compile(rf"\s*{_GONE}(?=\s|$|[.,;:!?)\]])")
-_GONE_BETWEEN = re.compile(rf"(\w?){_GONE}(?=(\w?))")
+_ROUND = re.compile(rf"\(\s*{_LEAD}{_CHAIN}(?:\s*[{_DASH}]\s*{_UNTAGGED}(?!\w))?\s*[,;.]?\s*\)")
+_BARE = re.compile(_CHAIN)
+_NAMED = re.compile(r"(?i)\b(?:refs?|references?|citations?)\.?\s*(?:no\.?|numbers?)?\s*[\[(]?\s*$")
+_BETWEEN_MARKS = re.compile(rf"\s*(?:[,;:{_DASH}]|and|&)?\s*")
 
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|TM|SM|er|ème)$")
 _SYMBOLS = re.compile(r"[^\w\s]+$")
@@ -81,7 +73,7 @@ def _resolve(text: str, counts: MutableMapping[str, int]) -> str:
         text = _innermost(_LOWERED_TEXT, _lowered, text)
     if CITE_START in text:
         text = _without_citations(text, counts)
-    return text.translate(_STRIP_CONTROLS)
+    return _HAS_CONTROL.sub("", text)
 
 
 def _innermost(pattern: re.Pattern[str], replace: object, text: str) -> str:
@@ -99,11 +91,11 @@ def _raised(match: re.Match[str]) -> str:
     if CITE_START in inner:
         only = _CITATION_ONLY.fullmatch(inner) or (not before.isdigit() and _CITATION_AND_NUMBERS.fullmatch(inner))
         if only:
-            return CITE_START + inner.translate(_STRIP_CONTROLS) + CITE_END
+            return CITE_START + _HAS_CONTROL.sub("", inner) + CITE_END
     content = " ".join(inner.split())
     if not content:
         return inner
-    bare = content.translate(_STRIP_CONTROLS)
+    bare = _HAS_CONTROL.sub("", content) if CITE_START in content else content
     space = " " if inner[:1].isspace() else ""
     following = text[end : end + 3]
     after = " " if inner[-1:].isspace() else ""
@@ -130,7 +122,7 @@ def _lowered(match: re.Match[str]) -> str:
     if not content:
         return inner
     before = text[start - 1] if start else ""
-    bare = content.translate(_STRIP_CONTROLS)
+    bare = _HAS_CONTROL.sub("", content) if CITE_START in content else content
     lead = "_" if before.isdigit() and bare[:1].isdigit() else (" " if inner[:1].isspace() else "")
     following = text[end : end + 1]
     glue = " " if inner[-1:].isspace() or (bare[-1:].isdigit() and following.isdigit()) else ""
@@ -142,18 +134,38 @@ def _without_citations(text: str, counts: MutableMapping[str, int]) -> str:
 
     def gone(match: re.Match[str]) -> str:
         nonlocal removed
+        start = match.start()
+        if _NAMED.search(match.string[max(0, start - 24) : start]):
+            # "see ref. 5": without its number the sentence would point nowhere.
+            return match[0].replace(CITE_START, "").replace(CITE_END, "")
         removed += match[0].count(CITE_START)
         return _GONE
 
-    text = _NAMED.sub(lambda match: match[0].replace(CITE_START, "").replace(CITE_END, ""), text)
-    text = _SQUARE.sub(gone, text)
-    text = _ROUND.sub(gone, text)
+    if "[" in text:
+        text = _SQUARE.sub(gone, text)
+    if "(" in text:
+        text = _ROUND.sub(gone, text)
     text = _BARE.sub(gone, text)
     if removed:
         counts["extract.citation_marks"] = counts.get("extract.citation_marks", 0) + removed
-    text = _GONE_RUN.sub(_GONE, text)
-    text = _EMPTY_BRACKETS.sub(_GONE, text)
-    text = _GONE_BEFORE_CLOSE.sub("", text)
-    text = _GONE_AFTER_OPEN.sub("", text)
-    text = _GONE_AT_SPACE.sub("", text)
-    return _GONE_BETWEEN.sub(lambda match: match[1] + (" " if match[1] and match[2] else ""), text)
+    first, *rest = text.split(_GONE)
+    for position, part in enumerate(rest, start=1):
+        if position < len(rest) and _BETWEEN_MARKS.fullmatch(part):
+            continue
+        first = _closed(first, part)
+    return first
+
+
+def _closed(left: str, right: str) -> str:
+    """`left` and `right` as they read once the citation between them has left."""
+    before, after = left.rstrip(), right.lstrip()
+    if before[-1:] in ("(", "["):
+        if after[:1] in (")", "]"):
+            return _closed(before[:-1], after[1:])
+        return before + after.lstrip(",;: ")
+    if after[:1] in (")", "]"):
+        return before.rstrip(",; ") + after
+    if not after or after[0] in ".,;:!?":
+        return before + after
+    spaced = left[-1:].isspace() or right[:1].isspace() or (before[-1:].isalnum() and after[0].isalnum())
+    return f"{before} {after}" if spaced and before else before + after

@@ -355,7 +355,7 @@ BLOCKS: dict[Any, Handler] = {
     "floats-group": _opened,
     "alternatives": _alternatives,
     "graphic": _picture,
-    "media": _picture,
+    "media": _figure,
     "chem-struct-wrap": _figure,
     "preformat": _preformatted,
     "code": _preformatted,

@@ -75,11 +75,8 @@ def _row(element: Any, context: Context) -> list[Cell]:
             written = collapse(text) if text and text.isascii() else inline_text(cell, context)
         else:
             written = inline_text(cell, context)
-        attributes = cell.attrib
-        if attributes:
-            cells.append(Cell(written, rowspan(attributes.get("rowspan")), span(attributes.get("colspan"))))
-        else:
-            cells.append(Cell(written))
+        tall, wide = cell.get("rowspan"), cell.get("colspan")
+        cells.append(Cell(written, rowspan(tall) if tall else 1, span(wide) if wide else 1))
     return cells
 
 

@@ -64,6 +64,8 @@ def _row(element: Any) -> str:
     parts = [element.text.strip()] if element.text and element.text.strip() else []
     for child in element:
         text = _render(child)
+        if not text:
+            continue
         if text.strip() in _SIGNS and (not parts or parts[-1].rstrip()[-1:] in _BEFORE_SIGN):
             text = text.strip()
         # Two tokens that would read as one number, or one word, stay apart.

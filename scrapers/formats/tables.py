@@ -10,7 +10,7 @@ _MAX_ROWSPAN = 65534
 _MAX_CELLS = 500_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cell:
     """One cell as the source writes it."""
 
@@ -35,6 +35,8 @@ def rowspan(value: str | None) -> int:
 
 def grid(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
     """The cells of one row group in their columns; spans repeat their text, and end with the group."""
+    if all(cell.colspan == 1 and cell.rowspan == 1 for row in rows for cell in row):
+        return [[cell.text for cell in row] for row in rows]
     open_spans: dict[int, tuple[int, str]] = {}
     result: list[list[str]] = []
     budget = _MAX_CELLS
