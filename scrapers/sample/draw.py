@@ -23,6 +23,7 @@ _ARTICLE = re.compile(r"(^A|\ba) (?=[aeiou8AEIO])(?!\s?(?:uni|use|usu|uro|euro|o
 _ONE_OF = re.compile(r"\bevery 1 (day|week|month|year)s\b")
 _SINGULAR = re.compile(r"\b1 (day|week|month|year|visit|trial)s\b")
 _SPACES = re.compile(r" {2,}")
+_NEW_SENTENCE = re.compile(r"(?<=[a-z0-9%)]{2}[.?] )[a-z]")
 _SPACE_BEFORE = re.compile(r" +(?=[.,;:)])")
 _DECIMALS = {"n": 0, "f": 1, "x": 2}
 
@@ -98,6 +99,7 @@ class Writer:
                 break
             pattern = filled
         filled = _SINGULAR.sub(r"1 \1", _ONE_OF.sub(r"every \1", filled))
+        filled = _NEW_SENTENCE.sub(lambda found: found[0].upper(), filled)
         return _SPACE_BEFORE.sub("", _SPACES.sub(" ", _ARTICLE.sub(r"\1n ", filled))).strip()
 
     def sentence(self, role: str) -> str:

@@ -56,7 +56,7 @@ def written_guideline(publisher: str, seed: int, number: int) -> Guideline:
 
 def _blocks(writer: Writer, topic: dict[str, Any]) -> list[Block]:
     draw = writer.draw
-    blocks = [Block("paragraph", writer.paragraph("intro", 3)), Block("paragraph", writer.paragraph("intro", 2))]
+    blocks = [Block("paragraph", writer.paragraph("intro", 3)), Block("paragraph", writer.paragraph("burden", 2))]
     blocks.append(Block("heading2", draw.choice(("Key recommendations", "Summary of recommendations", "Main points"))))
     blocks.append(Block("bullets", tuple(writer.sentence("treatment") for _ in range(draw.integer(3, 4)))))
     for title, role in draw.sample(_SECTIONS[:3], 3) + draw.sample(_SECTIONS[3:], 2):
