@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from scrapers.answers import Response
 
 SEGMENT_BYTES = 1_000_000_000
 """A segment is closed once it is this long: clusters limit files, and a gigabyte is still easy to move."""
 SUFFIX = ".warc.gz"
+_KNOWN = frozenset(int(status) for status in HTTPStatus)
 
 
 class NoRecord(Exception):
@@ -66,21 +71,10 @@ class WarcWriter:
     ) -> None:
         self.close()
 
-    def append(
-        self,
-        *,
-        url: str,
-        date: str,
-        status_line: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        request_line: str,
-        request_headers: Mapping[str, str],
-    ) -> tuple[str, int, int]:
+    def append(self, exchange: Response) -> tuple[str, int, int]:
         """Write one exchange and return where its response lies: (segment, offset, length).
 
-        `date` is UTC, `2026-01-31T12:00:00Z`. The bytes are handed to the system before this returns, so they
-        outlive the process.
+        The bytes are handed to the system before this returns, so they outlive the process.
         """
         from warcio.statusandheaders import StatusAndHeaders
         from warcio.warcwriter import WARCWriter
@@ -88,21 +82,27 @@ class WarcWriter:
         stream = self._segment()
         name, offset = segment_name(self._number), stream.tell()
         writer: Any = WARCWriter(stream, gzip=True)
-        protocol, _, status = status_line.partition(" ")
+        reason = HTTPStatus(exchange.status).phrase if exchange.status in _KNOWN else ""
+        parts = urlsplit(exchange.url)
+        path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         response = writer.create_warc_record(
-            url,
+            exchange.url,
             "response",
-            payload=io.BytesIO(body),
-            length=len(body),
-            http_headers=StatusAndHeaders(status, list(headers.items()), protocol=protocol),
-            warc_headers_dict={"WARC-Date": date},
+            payload=io.BytesIO(exchange.body),
+            length=len(exchange.body),
+            http_headers=StatusAndHeaders(
+                f"{exchange.status} {reason}".rstrip(), _as_stored(exchange), protocol="HTTP/1.1"
+            ),
+            warc_headers_dict={"WARC-Date": exchange.retrieved},
         )
         request = writer.create_warc_record(
-            url,
+            exchange.url,
             "request",
-            http_headers=StatusAndHeaders(request_line, list(request_headers.items()), is_http_request=True),
+            http_headers=StatusAndHeaders(
+                f"GET {path} HTTP/1.1", list(exchange.request_headers.items()), is_http_request=True
+            ),
             warc_headers_dict={
-                "WARC-Date": date,
+                "WARC-Date": exchange.retrieved,
                 "WARC-Concurrent-To": response.rec_headers.get_header("WARC-Record-ID"),
             },
         )
@@ -135,6 +135,13 @@ class WarcWriter:
             if self._mode is not None:
                 path.chmod(self._mode)
         return self._stream
+
+
+def _as_stored(exchange: Response) -> list[tuple[str, str]]:
+    """Response headers that are true of the stored body, which is neither chunked nor compressed any more."""
+    changed = ("content-encoding", "transfer-encoding", "content-length")
+    headers = [(f"x-archive-orig-{name}" if name in changed else name, text) for name, text in exchange.headers.items()]
+    return [*headers, ("content-length", str(len(exchange.body)))]
 
 
 def read_body(stream: IO[bytes]) -> bytes:

@@ -1,0 +1,238 @@
+"""The sample world over HTTP on the loopback: each folder is a host, each file what the host answers for one path.
+
+`<world>/<host>/<quoted path and query>` is the body. `_types.json` gives content types; `_faults.json` gives, for a
+path, what to do to its first requests before it answers as it should: a status with headers and a body, a body cut
+short, other bytes, a wait. Every request is written to `SampleServer.requests`, so tests can judge politeness.
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import md5
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, unquote
+
+FAULTS_FILE = "_faults.json"
+TYPES_FILE = "_types.json"
+MAX_NAME = 200
+"""Characters of a quoted path: file systems end at 255 bytes."""
+_TYPES = {".html": "text/html; charset=utf-8", ".txt": "text/plain", ".gz": "application/gzip"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One line of the access log."""
+
+    moment: float
+    """Seconds of the monotonic clock at which it arrived."""
+    method: str
+    host: str
+    path: str
+    """With the query, as asked."""
+    headers: dict[str, str]
+    """Names in lower case."""
+    status: int
+
+
+def file_name(path_and_query: str) -> str:
+    """Name of the file that holds the answer to a path; ValueError if it would be too long.
+
+    >>> file_name("/en/documents?page=2")
+    '%2Fen%2Fdocuments%3Fpage%3D2'
+    """
+    name = quote(unquote(path_and_query), safe="")
+    if len(name) > MAX_NAME:
+        message = f"{path_and_query!r} gives a file name of {len(name)} characters, more than {MAX_NAME}"
+        raise ValueError(message)
+    return name
+
+
+@dataclass(slots=True)
+class _World:
+    """What the handlers share."""
+
+    folder: Path
+    requests: list[Request] = field(default_factory=list)
+    faults: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
+    types: dict[str, dict[str, str]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_fault(self, host: str, path: str) -> dict[str, Any]:
+        with self.lock:
+            waiting = self.faults.get(host, {}).get(path, [])
+            return waiting.pop(0) if waiting else {}
+
+    def note(self, request: Request) -> None:
+        with self.lock:
+            self.requests.append(request)
+
+
+class SampleServer:
+    """A running sample world; a context manager that stops it.
+
+    `routes` maps every host of the world to this server; `requests` is the access log.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._world = _World(folder)
+        hosts = sorted(path.name for path in folder.iterdir() if path.is_dir())
+        for host in hosts:
+            self._world.faults[host] = _json(folder / host / FAULTS_FILE)
+            self._world.types[host] = _json(folder / host / TYPES_FILE)
+        self._server = _Server(("127.0.0.1", 0), partial(_Handler, self._world))
+        self.port = int(self._server.server_address[1])
+        self.routes = dict.fromkeys(hosts, f"127.0.0.1:{self.port}")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @property
+    def requests(self) -> list[Request]:
+        """The access log so far, in order of arrival."""
+        with self._world.lock:
+            return list(self._world.requests)
+
+    def __enter__(self) -> SampleServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop answering and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def serve(folder: Path) -> SampleServer:
+    """Serve the world in `folder` on a free loopback port."""
+    return SampleServer(folder)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Clients keep connections open; waiting for them would make every stop wait for their timeout.
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no error of the server's."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+    # Headers and body leave in two writes; with Nagle's algorithm each answer waits 40 ms for an acknowledgement.
+    disable_nagle_algorithm = True
+
+    def __init__(self, world: _World, *args: Any) -> None:
+        self._world = world
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def log_message(self, *args: Any) -> None:
+        """Nothing: the access log is `requests`."""
+
+    def _answer(self, *, with_body: bool) -> None:
+        moment = time.monotonic()
+        host = self.headers.get("Host", "").lower()
+        status, headers, body, stated = self._decide(host)
+        self._world.note(
+            Request(
+                moment,
+                self.command,
+                host,
+                self.path,
+                {name.lower(): value for name, value in self.headers.items()},
+                status,
+            )
+        )
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(stated))
+        cut = len(body) < stated and with_body
+        if cut:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+        if cut:
+            self.close_connection = True
+
+    def _decide(self, host: str) -> tuple[int, dict[str, str], bytes, int]:
+        """(status, headers, body, stated length) of the answer."""
+        fault = self._world.next_fault(host, self.path)
+        time.sleep(float(fault.get("wait_seconds", 0)))
+        if "status" in fault:
+            body = str(fault.get("body", f"<html><title>HTTP {fault['status']}</title></html>")).encode()
+            headers = {"Content-Type": "text/html", **fault.get("headers", {})}
+            return int(fault["status"]), headers, body, len(body)
+        found = self._read(host)
+        if found is None:
+            return self._not_there(host)
+        body = found
+        headers = {
+            "Content-Type": self._type(host),
+            "ETag": f'"{md5(body, usedforsecurity=False).hexdigest()}"',  # as S3 has it
+            "Accept-Ranges": "bytes",
+            **fault.get("headers", {}),
+        }
+        if "body" in fault:
+            body = str(fault["body"]).encode()
+        if self.headers.get("If-None-Match") == headers["ETag"]:
+            return 304, headers, b"", 0
+        status, headers, body = self._ranged(headers, body)
+        stated = len(body)
+        return status, headers, body[: fault["truncate"]] if "truncate" in fault else body, stated
+
+    def _read(self, host: str) -> bytes | None:
+        if host not in self._world.types:
+            return None
+        try:
+            return (self._world.folder / host / file_name(self.path)).read_bytes()
+        except (OSError, ValueError):
+            return None
+
+    def _ranged(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if not asked or self.headers.get("If-Range", headers["ETag"]) != headers["ETag"]:
+            return 200, headers, body
+        first, last = int(asked[1]), min(int(asked[2] or len(body) - 1), len(body) - 1)
+        if first > last:
+            return 416, {**headers, "Content-Range": f"bytes */{len(body)}"}, b""
+        return 206, {**headers, "Content-Range": f"bytes {first}-{last}/{len(body)}"}, body[first : last + 1]
+
+    def _type(self, host: str) -> str:
+        named = self._world.types[host].get(self.path)
+        if named:
+            return named
+        ending = Path(self.path.partition("?")[0]).suffix
+        return _TYPES.get(ending) or mimetypes.guess_type(f"a{ending}")[0] or "text/html; charset=utf-8"
+
+    def _not_there(self, host: str) -> tuple[int, dict[str, str], bytes, int]:
+        if ".s3." in host:
+            body = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>NoSuchKey</Code></Error>'
+            return 404, {"Content-Type": "application/xml"}, body, len(body)
+        body = b"<!DOCTYPE html><html><head><title>Page not found</title></head><body><h1>404</h1></body></html>"
+        return 404, {"Content-Type": "text/html; charset=utf-8"}, body, len(body)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
