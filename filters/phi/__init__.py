@@ -1,1 +1,1 @@
-"""The PHI check: placeholders, structured identifiers, names, and a policy for each source."""
+"""The check for personal identifiers: detectors, policies, and the rule that applies one to a document."""
