@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,7 @@ class Buckets:
         for file in self._files:
             file.close()
 
-    def __enter__(self) -> Buckets:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

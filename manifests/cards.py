@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from manifests.document import KINDS
 from manifests.errors import RecipeError, SourceError
+from manifests.licences import LicenceClass
 
 USES = ("commercial", "noncommercial", "restricted")
 ACCESS = ("open", "credentialed", "forbidden-without-permission")
@@ -34,15 +35,6 @@ _SPDX = (
 _LICENCE_REF = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class LicenceClass:
-    """What a licence allows, as the Data Provenance Initiative sorts them: use, attribution, share-alike."""
-
-    use: Literal["commercial", "noncommercial", "restricted"]
-    attribution: bool
-    share_alike: bool
 
 
 @dataclass(frozen=True, slots=True)
