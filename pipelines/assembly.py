@@ -188,16 +188,20 @@ def _line(
 def source_facts(plan: Plan) -> dict[str, Any]:
     """Cards as used, snapshots, and what became of every item."""
     found = {}
+    again = pq.read_table(plan.folder(plan.dedup()).reading("same_id.parquet"))
     for source, card in plan.cards.items():
         snapshot = plan.raw(source).read_json("snapshot.json")
         facts = prepare_facts(plan, source)
+        quarantined = Counter(summed(facts, "quarantined"))
+        quarantined["extract.same_id"] += len(again.filter(pc.equal(again["source"], source)))
         found[source] = {
             "card": card.as_dict(),
             "snapshot": snapshot["snapshot"],
             "digest": snapshot["digest"],
             "items": snapshot["items"],
             "items_gave_documents": sum(fact["items_with_documents"] for fact in facts),
-            "quarantined": summed(facts, "quarantined"),
+            "merged_away": summed(facts, "counts").get("extract.merged_away", 0),
+            "quarantined": {reason: n for reason, n in sorted(quarantined.items()) if n},
             "counts": snapshot.get("counts", {}),
         }
     return found
