@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from manifests.errors import BuildError
 from mixing.pack import Packing, least_rows, pack
-from mixing.rows import BATCH_ROWS, Rows, TokenArray, concatenate, from_batch, row_schema, to_batch
+from mixing.rows import BATCH_ROWS, Pick, Rows, TokenArray, arrange, from_batch, row_schema, to_batch
 from mixing.tokenize import Encoded, join
 
 UInt64Array = npt.NDArray[np.uint64]
@@ -131,19 +131,18 @@ class BlockFile:
         n = int(self._file.num_record_batches)
         return (n - 1) * BATCH_ROWS + len(self.batch(n - 1)) if n else 0
 
+    def picks(self, indices: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> list[Pick]:
+        """What `arrange` needs to put the rows at `indices` to `places`: one entry for each record batch."""
+        number = indices // BATCH_ROWS
+        order = np.argsort(number, kind="stable")
+        runs = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
+        return [(self.batch(int(number[r[0]])), indices[r] % BATCH_ROWS, places[r]) for r in runs if len(r)]
+
     def take(self, indices: npt.ArrayLike) -> Rows:
         """The rows at `indices`, in that order, copied out of the file."""
         index = np.asarray(indices, dtype=np.int64)
-        number = index // BATCH_ROWS
-        parts, positions = [], []
-        for wanted in np.unique(number).tolist():
-            here = np.flatnonzero(number == wanted)
-            parts.append(self.batch(wanted).take(index[here] - wanted * BATCH_ROWS))
-            positions.append(here)
-        if not parts:
-            return _no_rows(self.row_tokens, self.dtype)
-        # Rows were collected batch by batch; put them back into the order asked for.
-        return concatenate(parts).take(np.argsort(np.concatenate(positions), kind="stable"))
+        picked = self.picks(index, np.arange(len(index)))
+        return arrange(picked) if picked else _no_rows(self.row_tokens, self.dtype)
 
     def ids(self, row: int) -> TokenArray:
         """Tokens of one row, a view of the file."""

@@ -19,7 +19,7 @@ import pyarrow as pa
 from manifests.schema import PLACEMENTS
 from mixing.blocks import BlockFile
 from mixing.order import SourceOrder
-from mixing.rows import BATCH_ROWS, Rows, concatenate
+from mixing.rows import BATCH_ROWS, Pick, Rows, arrange
 from mixing.schedule import Curve, Schedule
 from mixing.shards import ShardRecord, placements_of, shard_name, write_shard
 
@@ -177,7 +177,8 @@ def _collect(
     k: npt.NDArray[np.int64],
 ) -> tuple[Rows, npt.NDArray[np.int64]]:
     """The rows at these places of the schedule, and the pass that each belongs to."""
-    parts, positions, epochs = [], [], np.zeros(len(k), dtype=np.int64)
+    picked: list[Pick] = []
+    epochs = np.zeros(len(k), dtype=np.int64)
     for number in np.unique(source).tolist():
         mine = np.flatnonzero(source == number)
         placed = orders[number].locate(k[mine])
@@ -186,9 +187,8 @@ def _collect(
         for pass_number, block_number in np.unique(places, axis=0).tolist():
             here = (places == (pass_number, block_number)).all(axis=1)
             block = layout.sources[number].passes[pass_number][block_number]
-            parts.append(blocks.get(block.name).take(placed.row[here]).of_source(number))
-            positions.append(mine[here])
-    return concatenate(parts).take(np.argsort(np.concatenate(positions))), epochs
+            picked += blocks.get(block.name).picks(placed.row[here], mine[here])
+    return arrange(picked).of_source(source), epochs
 
 
 class _OpenBlocks:

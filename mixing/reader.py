@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from manifests.errors import BuildError
 from manifests.store import Store
-from mixing.rows import BATCH_ROWS, Rows, TokenArray, concatenate, from_batch
+from mixing.rows import BATCH_ROWS, Rows, TokenArray, arrange, from_batch
 
 INDEX = "index.json"
 VERSION = 1
@@ -89,22 +89,15 @@ class Shards:
         return self._shard(number)
 
     def take(self, rows: npt.ArrayLike) -> Rows:
-        """The rows at these numbers (0 to len - 1), in that order, copied; each batch of a file is visited once."""
+        """The rows at these numbers (0 to len - 1), in that order, copied; at least one."""
         wanted = np.asarray(rows, dtype=np.int64)
         number = np.searchsorted(self._ends, wanted, side="right") - 1
         inside = wanted - self._ends[number]
         batch = inside // BATCH_ROWS
         order = np.lexsort((batch, number))
-        keys = np.stack((number[order], batch[order]))
-        cuts = np.flatnonzero((keys[:, 1:] != keys[:, :-1]).any(axis=0)) + 1
-        parts = [
-            self._shard(int(number[run[0]]))[int(batch[run[0]])].take(inside[run] % BATCH_ROWS)
-            for run in np.split(order, cuts)
-            if len(run)
-        ]
-        if len(parts) == 1 and (order[:-1] < order[1:]).all():
-            return parts[0]
-        return concatenate(parts).take(np.argsort(order))
+        changes = (np.diff(number[order]) != 0) | (np.diff(batch[order]) != 0)
+        runs = np.split(order, np.flatnonzero(changes) + 1)
+        return arrange([(self._shard(int(number[r[0]]))[int(batch[r[0]])], inside[r] % BATCH_ROWS, r) for r in runs])
 
     def _place(self, i: int) -> tuple[int, int]:
         number = int(np.searchsorted(self._ends, i, side="right")) - 1

@@ -67,39 +67,60 @@ class Rows:
     def take(self, indices: npt.ArrayLike) -> Rows:
         """The rows at `indices`, copied."""
         index = np.asarray(indices, dtype=np.int64)
-        counts = np.diff(self.offsets)[index]
-        offsets = np.concatenate(([0], np.cumsum(counts)))
-        flat = np.repeat(self.offsets[index] - offsets[:-1], counts) + np.arange(int(offsets[-1]))
-        return Rows(
-            input_ids=self.input_ids[index],
-            offsets=offsets,
-            doc_ends=self.doc_ends[flat],
-            doc_key=self.doc_key[flat],
-            continues=self.continues[index],
-            source=None if self.source is None else self.source[index],
-            loss_mask=None if self.loss_mask is None else self.loss_mask[index],
-        )
+        return arrange([(self, index, np.arange(len(index)))])
 
     def of_source(self, source: npt.ArrayLike) -> Rows:
         """The same rows, each with its source's index."""
         return replace(self, source=np.broadcast_to(np.asarray(source, dtype=np.uint16), len(self)).copy())
 
 
+Pick = tuple[Rows, npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Some rows, the indices of those wanted, and the places where they go."""
+
+
+def arrange(picks: Sequence[Pick]) -> Rows:
+    """Rows picked from several places, in one order, each token copied once; the places are all of range(n)."""
+    n = sum(len(index) for _, index, _ in picks)
+    model = picks[0][0]
+    counts = np.zeros(n, dtype=np.int64)
+    for rows, index, places in picks:
+        counts[places] = np.diff(rows.offsets)[index]
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    result = Rows(
+        input_ids=np.empty((n, model.input_ids.shape[1]), dtype=model.input_ids.dtype),
+        offsets=offsets,
+        doc_ends=np.empty(int(offsets[-1]), dtype=np.int32),
+        doc_key=np.empty(int(offsets[-1]), dtype=np.uint64),
+        continues=np.empty(n, dtype=bool),
+        source=None if model.source is None else np.empty(n, dtype=np.uint16),
+        loss_mask=None if model.loss_mask is None else np.empty((n, model.input_ids.shape[1]), dtype=np.uint8),
+    )
+    for rows, index, places in picks:
+        for name in ("input_ids", "continues", "source", "loss_mask"):
+            to, of = getattr(result, name), getattr(rows, name)
+            assert (to is None) == (of is None), "all rows have the same columns"
+            if to is not None:
+                to[places] = of[index]
+        inside = _counting(counts[places])
+        to_flat = np.repeat(offsets[places], counts[places]) + inside
+        of_flat = np.repeat(rows.offsets[index], counts[places]) + inside
+        result.doc_ends[to_flat] = rows.doc_ends[of_flat]
+        result.doc_key[to_flat] = rows.doc_key[of_flat]
+    return result
+
+
+def _counting(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """0, 1, ... up to each count, one after the other."""
+    before = np.cumsum(counts) - counts
+    numbers: npt.NDArray[np.int64] = np.arange(int(counts.sum())) - np.repeat(before, counts)
+    return numbers
+
+
 def concatenate(parts: Sequence[Rows]) -> Rows:
     """All rows of `parts`, in order; at least one part, all with the same columns."""
-    sources = [part.source for part in parts if part.source is not None]
-    masks = [part.loss_mask for part in parts if part.loss_mask is not None]
-    assert len(sources) in (0, len(parts)), "all parts have a source, or none"
-    assert len(masks) in (0, len(parts)), "all parts have a loss mask, or none"
-    counts = np.concatenate([np.diff(part.offsets) for part in parts])
-    return Rows(
-        input_ids=np.concatenate([part.input_ids for part in parts]),
-        offsets=np.concatenate(([0], np.cumsum(counts))),
-        doc_ends=np.concatenate([part.doc_ends for part in parts]),
-        doc_key=np.concatenate([part.doc_key for part in parts]),
-        continues=np.concatenate([part.continues for part in parts]),
-        source=np.concatenate(sources) if sources else None,
-        loss_mask=np.concatenate(masks) if masks else None,
+    ends = np.cumsum([len(part) for part in parts])
+    return arrange(
+        [(part, np.arange(len(part)), np.arange(end - len(part), end)) for part, end in zip(parts, ends, strict=True)]
     )
 
 

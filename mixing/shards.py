@@ -180,13 +180,16 @@ def _in_batches(parts: Iterable[Rows]) -> Iterable[Rows]:
     waiting: list[Rows] = []
     n_waiting = 0
     for part in parts:
+        if not waiting and len(part) == BATCH_ROWS:
+            yield part
+            continue
         waiting.append(part)
         n_waiting += len(part)
         while n_waiting >= BATCH_ROWS:
             together = concatenate(waiting)
             yield together.take(np.arange(BATCH_ROWS))
-            waiting = [together.take(np.arange(BATCH_ROWS, len(together)))]
             n_waiting -= BATCH_ROWS
+            waiting = [together.take(np.arange(BATCH_ROWS, len(together)))] if n_waiting else []
     if n_waiting:
         yield concatenate(waiting)
 
