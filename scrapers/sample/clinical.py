@@ -13,7 +13,7 @@ from typing import Any
 from scrapers.sample.draw import Draw, Writer, words
 from scrapers.sample.medical import medical_writer, topics
 
-PATIENTS = 13
+PATIENTS = 15
 FIRST_SUBJECT = 19_990_001
 
 
@@ -71,6 +71,7 @@ def _discharge(writer: Writer, *, female: bool) -> str:
     home = [f"{writer.deal('drugdose')}" for _ in range(3)]
     systems = ("general", "heent", "cv", "lungs", "abdomen", "ext", "neuro")
     exam = [f"{name.upper()}: {writer.sentence(f'exam_{name}')}" for name in systems]
+    history = writer.paragraph("hpi", draw.integer(5, 7))
     lines = [
         " ",
         "Name:  ___                     Unit No:   ___",
@@ -89,7 +90,7 @@ def _discharge(writer: Writer, *, female: bool) -> str:
         " ",
         f"Major Surgical or Invasive Procedure:\n{writer.sentence('procedure')}",
         " ",
-        f"History of Present Illness:\n{_wrapped(_gendered(writer.paragraph('hpi', draw.integer(5, 7)), female=female))}",
+        f"History of Present Illness:\n{_wrapped(_gendered(history, female=female))}",
         " ",
         "Past Medical History:\n" + "\n".join(f"- {writer.sentence('past')}" for _ in range(draw.integer(3, 5))),
         " ",
@@ -104,8 +105,7 @@ def _discharge(writer: Writer, *, female: bool) -> str:
         " ",
         "Medications on Admission:\n" + "\n".join(f"{n}. {drug}" for n, drug in enumerate(home, 1)),
         " ",
-        "Discharge Medications:\n"
-        + "\n".join(f"{n}. {writer.deal('drugdose')}" for n in range(1, draw.integer(3, 4))),
+        "Discharge Medications:\n" + "\n".join(f"{n}. {writer.deal('drugdose')}" for n in range(1, draw.integer(3, 4))),
         " ",
         f"Discharge Disposition:\n{writer.deal('disposition')}",
         " ",

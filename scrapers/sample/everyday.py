@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scrapers.sample.draw import Draw, Writer, words
 
-DOCUMENTS = 250
+DOCUMENTS = 310
 
 
 def subjects() -> list[tuple[int, str]]:
@@ -28,8 +28,8 @@ def document(seed: int, number: int) -> tuple[str, str]:
         main.paragraph("facts", 3),
         f"{main.sentence('general')} {main.paragraph('facts', 3)}",
         f"{near.sentence('lead')} {near.paragraph('facts', draw.integer(3, 4))}",
-        f"{near.sentence('facts')} {near.paragraph('general', 2)}",
-        f"{main.sentence('question_lead')} {main.paragraph('general', 2)}",
+        f"{near.paragraph('facts', 2)} {near.paragraph('general', 2)}",
+        f"{main.sentence('question_lead')} {main.paragraph('facts', 1)} {main.paragraph('general', 2)}",
     ]
     title = name if not rounds else f"{name} and {near_name}"
     return title[:1].upper() + title[1:], "\n\n".join(paragraphs)

@@ -8,8 +8,8 @@ from scrapers.sample.draw import Draw, Writer
 from scrapers.sample.guidance import dose_table, reference
 from scrapers.sample.medical import medical_writer, ratio, topics
 
-ABSTRACTS = 400
-ARTICLES = 44
+ABSTRACTS = 450
+ARTICLES = 52
 
 FIRST_PMID = 90_000_001
 """Far above any number NLM has given out, so that no sample record is taken for a real one."""

@@ -1,0 +1,141 @@
+"""ftp.ncbi.nlm.nih.gov of the sample world: one baseline file, one update file, their checksums and listings.
+
+Planted: a revised record, a second version, a deletion, a retraction and its notice, a title without abstract, other
+abstracts, a near-duplicate, a pair that differs in numbers only; the update arrives damaged the first time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scrapers.sample.archives import gzip_stored
+from scrapers.sample.literature import ABSTRACTS, FIRST_PMID, Abstract, Article, abstract, abstract_of
+from scrapers.sample.medline_xml import medline_file
+from scrapers.sample.tree import Tree, apache_listing
+
+HOST = "ftp.ncbi.nlm.nih.gov"
+BASELINE, UPDATE = "pubmed26n0001.xml.gz", "pubmed26n0002.xml.gz"
+
+_REVISED, _DELETED, _RETRACTED, _TITLE_ONLY, _VERSIONED, _OTHER, _DOSE, _NEAR, _GERMAN = 3, 5, 8, 11, 13, 17, 20, 24, 28
+_NOTICE_PMID = str(FIRST_PMID + 7000)
+_PERCENT = re.compile(r"\b(\d{1,2})(\.\d%)")
+_PLAIN_SUMMARY = (
+    "Doctors are not sure which of the two medicines works better. In this study people who took the newer one felt "
+    "better after a few weeks, but some of them had side effects. More people need to be studied before we can be sure."
+)
+_FRENCH_SUMMARY = (
+    "Les auteurs ont comparé deux traitements chez des adultes suivis pendant un an. Le traitement plus récent a réduit "
+    "les symptômes, mais au prix d'effets indésirables plus fréquents. D'autres études sont nécessaires."
+)
+
+
+def write_pubmed(world: Path, seed: int, paired: Sequence[Article]) -> dict[str, Any]:
+    """Write the host; `paired` are articles of the bucket that have a PubMed record too. Returns what was planted."""
+    records = [abstract(seed, n) for n in range(ABSTRACTS)]
+    records[_TITLE_ONLY] = replace(records[_TITLE_ONLY], sections=())
+    records[_OTHER] = replace(
+        records[_OTHER],
+        other=(("plain-language-summary", "eng", _PLAIN_SUMMARY), ("Publisher", "fre", _FRENCH_SUMMARY)),
+    )
+    records[_DOSE + 1] = replace(_other_numbers(records[_DOSE]), pmid=records[_DOSE + 1].pmid)
+    records[_NEAR + 1] = replace(_one_sentence_more(records[_NEAR]), pmid=records[_NEAR + 1].pmid)
+    german = records[_GERMAN]
+    records[_GERMAN] = replace(
+        german, title=f"[{german.title.rstrip('.')}].", language="ger", vernacular_title="Eine erfundene Arbeit."
+    )
+    records += [abstract_of(article) for article in paired]
+    updates = _updates(records)
+    deleted = [records[_DELETED].pmid]
+    _write(world, medline_file(records), medline_file(updates, deleted))
+    return {
+        "superseded_pmids": [records[_REVISED].pmid, records[_VERSIONED].pmid],
+        "deleted_pmids": deleted,
+        "retracted": [f"pubmed:{records[_RETRACTED].pmid}", f"pubmed:{_NOTICE_PMID}"],
+        "title_only": [f"pubmed:{records[_TITLE_ONLY].pmid}"],
+        "dose_variants": [_pair(records, _DOSE)],
+        "near_duplicates": [_pair(records, _NEAR)],
+        "french": [f"pubmed:{records[_OTHER].pmid}#fr"],
+        "abstract_full_text": [[f"pubmed:{article.pmid}", f"pmc:{article.pmcid}"] for article in paired],
+    }
+
+
+def quoted_abstract(seed: int) -> tuple[str, str]:
+    """(doc_id, text) of an abstract that a page of the replay text repeats."""
+    found = abstract(seed, 30)
+    return f"pubmed:{found.pmid}", found.text
+
+
+def _pair(records: list[Abstract], first: int) -> list[str]:
+    return [f"pubmed:{records[first].pmid}", f"pubmed:{records[first + 1].pmid}"]
+
+
+def _other_numbers(record: Abstract) -> Abstract:
+    sections = tuple(
+        (
+            label,
+            _PERCENT.sub(lambda found: f"{(int(found[1]) + 7) % 90 + 1}{found[2]}", f"{text} In all, 8.5% were lost."),
+        )
+        for label, text in record.sections
+    )
+    return replace(record, sections=sections)
+
+
+def _one_sentence_more(record: Abstract) -> Abstract:
+    *rest, (label, text) = record.sections
+    return replace(record, sections=(*rest, (label, f"{text} Further work is under way.")))
+
+
+def _updates(records: list[Abstract]) -> list[Abstract]:
+    """The update file: unchanged repeats, which are half of what NLM sends, then what really changed."""
+    revised, retracted, versioned = records[_REVISED], records[_RETRACTED], records[_VERSIONED]
+    *rest, (label, text) = revised.sections
+    correction = (label, f"{text} This record was corrected after publication.")
+    notice = Abstract(
+        pmid=_NOTICE_PMID,
+        title=f"Retraction: {retracted.title}",
+        sections=(("", f"The article {retracted.title} is retracted at the request of its authors. {_WHY}"),),
+        year=2024,
+        month="Nov",
+        doi="10.99999/jsm.2024.retraction",
+        journal=retracted.journal,
+        types=(("D016440", "Retraction of Publication"),),
+    )
+    return [
+        *records[40:52],
+        replace(revised, sections=(*rest, correction)),
+        replace(
+            retracted,
+            types=(("D016428", "Journal Article"), ("D016441", "Retracted Publication")),
+            retraction_in=_NOTICE_PMID,
+        ),
+        notice,
+        replace(versioned, version=2, title=f"{versioned.title.rstrip('.')} (version 2)."),
+    ]
+
+
+_WHY = (
+    "The numbers in the second table could not be reproduced from the data that were deposited, and the explanation "
+    "that the authors gave to the editors did not remove the doubts about the randomisation of the participants."
+)
+
+
+def _write(world: Path, baseline: bytes, update: bytes) -> None:
+    tree = Tree(world, HOST)
+    tree.put("/robots.txt", "User-agent: *\nDisallow:\n")
+    readme = f"The complete baseline consists of files {BASELINE[:-3]} through {BASELINE[:-3]}.\n"
+    for folder, name, xml in (("baseline", BASELINE, baseline), ("updatefiles", UPDATE, update)):
+        data = gzip_stored(xml)
+        md5 = f"MD5({name})= {hashlib.md5(data, usedforsecurity=False).hexdigest()}\n"
+        files = {name: data, f"{name}.md5": md5.encode(), "README.txt": readme.encode()}
+        for file, content in files.items():
+            tree.put(f"/pubmed/{folder}/{file}", content)
+        sizes = {file: len(content) for file, content in files.items()}
+        tree.put(f"/pubmed/{folder}/", apache_listing(f"/pubmed/{folder}", {**sizes, f"{name[:-7]}_stats.html": 585}))
+    tree.fault(f"/pubmed/baseline/{BASELINE}", {"truncate": 100_000})
+    tree.fault(f"/pubmed/updatefiles/{UPDATE}", {"body": "<html><title>Proxy</title>not the file</html>"})
+    tree.close()

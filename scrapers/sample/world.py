@@ -1,0 +1,44 @@
+"""Write the sample world: every host's answers, and `truth.json`, which says what was planted where.
+
+    write_world(Path("world"))
+    with scrapers.sample.server.serve(Path("world")) as server: ...
+
+The same seed writes the same bytes on every machine. All of it is synthetic: text filled from patterns written for
+medtrove, publishers' page structures imitated from public descriptions.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from scrapers.sample.host_physionet import write_physionet
+from scrapers.sample.host_pmc import paired_articles, write_pmc
+from scrapers.sample.host_pubmed import write_pubmed
+from scrapers.sample.host_together import write_together
+
+TRUTH_FILE = "truth.json"
+
+
+def write_world(folder: Path, *, seed: int = 7) -> None:
+    """Write all hosts into `folder`, which may be there already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    truth: dict[str, Any] = {}
+    for part in (
+        write_pubmed(folder, seed, paired_articles(seed)),
+        write_pmc(folder, seed),
+        write_physionet(folder, seed),
+        write_together(folder, seed),
+    ):
+        _merge(truth, part)
+    text = json.dumps(truth, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    (folder / TRUTH_FILE).write_text(text, encoding="utf-8")
+
+
+def _merge(truth: dict[str, Any], part: dict[str, Any]) -> None:
+    for name, value in part.items():
+        if isinstance(value, dict):
+            truth.setdefault(name, {}).update(value)
+        else:
+            truth.setdefault(name, []).extend(value)
