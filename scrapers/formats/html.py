@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from bs4 import BeautifulSoup, Tag
 
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.html_blocks import Renderer
+from scrapers.formats.inline import normalise
 from scrapers.formats.tables import rowspan, span
 
 _MAX_BYTES = 64 << 20
@@ -62,7 +62,7 @@ def html_to_text(
         renderer.render(element)
     blocks = renderer.blocks
     inside = next((block[2:] for block in blocks if block.startswith("# ")), "")
-    return HtmlText(unicodedata.normalize("NFC", "\n\n".join(blocks)), inside or title, counts)
+    return HtmlText(normalise("\n\n".join(blocks)), inside or title, counts)
 
 
 def fragment_to_text(html: str, counts: dict[str, int]) -> list[str]:

@@ -19,7 +19,7 @@ from scrapers.formats.inline import CITE_END, CITE_START, LOWERED, LOWERED_END, 
 from scrapers.formats.mathml import linear, tex
 from scrapers.formats.tables import Cell, pipe_table, rowspan, span
 
-BREAK = "\x08"
+BREAK = "\x0e"
 """Stands for `<br>` until the block is finished; HTML text cannot hold it once control characters are taken out."""
 
 _MAX_DEPTH = 120

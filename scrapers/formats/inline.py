@@ -18,6 +18,7 @@ _GONE = "\x05"
 _CONTROLS = "".join((CITE_START, CITE_END, RAISED, RAISED_END, LOWERED, LOWERED_END, _GONE))
 _HAS_CONTROL = re.compile(f"[{_CONTROLS}]")
 # Soft hyphen, zero-width space, word joiner, byte order mark: typesetting, invisible, and they split words and numbers.
+_LEFT_BESIDE = re.compile(r"(?<=\S) {2,}(?=\S)")
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 
 _DASH = "\\-\u2010\u2011\u2012\u2013\u2014\u2212"
@@ -43,7 +44,12 @@ _BETWEEN_MARKS = re.compile(rf"\s*(?:[,;:{_DASH}]|and|&)?\s*")
 
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|TM|SM|er|ème)$")
 _SYMBOLS = re.compile(r"[^\w\s]+$")
+_SIGNS = frozenset("+-\u2212\u2013")
+_BASES = frozenset(")]}%\u00b0\u2032'\"|*\u00b5\u03bc\u2126")
+_BACKSPACE = "\x08"
+_TAKES_POWER = re.compile(r"(?:\b10|\b(?:[kcmnd\u00b5\u03bc]?[mgsLl]|h|d|ha|min|day|kg|yr|mol|[A-Z]))$")
 _ISOTOPE = re.compile(r"[A-Z][a-z]?(?![A-Za-z])")
+_SPACES_BACK = re.compile(rf"\s*{_BACKSPACE}")
 _RAISED_TEXT = re.compile(f"{RAISED}([^{RAISED}{RAISED_END}]*){RAISED_END}")
 _LOWERED_TEXT = re.compile(f"{LOWERED}([^{LOWERED}{LOWERED_END}]*){LOWERED_END}")
 _CITATION_ONLY = re.compile(rf"\s*[\[(]?(?:\s|[,;:.{_DASH}\[\]()]|{_MARK})*[\])]?\s*")
@@ -60,10 +66,17 @@ def finish(pieces: Sequence[str] | str, counts: MutableMapping[str, int]) -> str
     text = pieces if isinstance(pieces, str) else "".join(pieces)
     if _HAS_CONTROL.search(text):
         text = _resolve(text, counts)
-    text = " ".join(text.split())
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
-    return text
+    return " ".join(text.split())
+
+
+def normalise(text: str) -> str:
+    """A finished text in NFC, without the invisible characters that split words and numbers."""
+    if text.isascii():
+        return text
+    visible, removed = _INVISIBLE.subn("", text)
+    if removed:
+        visible = _LEFT_BESIDE.sub(" ", visible)
+    return unicodedata.normalize("NFC", visible)
 
 
 def _resolve(text: str, counts: MutableMapping[str, int]) -> str:
@@ -73,6 +86,8 @@ def _resolve(text: str, counts: MutableMapping[str, int]) -> str:
         text = _innermost(_LOWERED_TEXT, _lowered, text)
     if CITE_START in text:
         text = _without_citations(text, counts)
+    if _BACKSPACE in text:
+        text = _SPACES_BACK.sub("", text)
     return _HAS_CONTROL.sub("", text)
 
 
@@ -84,10 +99,20 @@ def _innermost(pattern: re.Pattern[str], replace: object, text: str) -> str:
         text = after
 
 
+def _neighbours(match: re.Match[str]) -> tuple[str, str]:
+    """The last character before and the first few after a raised or lowered text, marks left out."""
+    text, start, end = match.string, match.start() - 1, match.end()
+    while start >= 0 and text[start] in _CONTROLS:
+        start -= 1
+    while end < len(text) and text[end] in _CONTROLS:
+        end += 1
+    return text[start : start + 1] if start >= 0 else "", text[end : end + 3]
+
+
 def _raised(match: re.Match[str]) -> str:
     """A superscript as text: `10^-3`, `m^2`, `Na+`, `1st`; nothing but citations stays one citation mark."""
-    inner, text, start, end = match[1], match.string, match.start(), match.end()
-    before = text[start - 1] if start else ""
+    inner = match[1]
+    before, following = _neighbours(match)
     if CITE_START in inner:
         only = _CITATION_ONLY.fullmatch(inner) or (not before.isdigit() and _CITATION_AND_NUMBERS.fullmatch(inner))
         if only:
@@ -96,37 +121,34 @@ def _raised(match: re.Match[str]) -> str:
     if not content:
         return inner
     bare = _HAS_CONTROL.sub("", content) if CITE_START in content else content
-    space = " " if inner[:1].isspace() else ""
-    following = text[end : end + 3]
-    after = " " if inner[-1:].isspace() else ""
+    lead = " " if inner[:1].isspace() else ""
+    trail = " " if inner[-1:].isspace() or (bare[-1:].isdigit() and following[:1].isdigit()) else ""
     if _SYMBOLS.match(bare) or _ORDINAL.match(bare):
-        return space + content + after
-    has_base = before.isalnum() or (before != "" and before in ")]}%\u00b0\u2032'\"|*\u00b5\u03bc\u2126")
-    if not has_base and not (before.isspace() and bare[:1] in "+-\u2212\u2013"):
-        earlier = text[:start].rstrip()
-        loose = bool(earlier) and before.isspace() and bare[-1].isdigit() and not _ISOTOPE.match(following)
-        if loose and (earlier[-1].isalnum()):
-            return f"^{content}{after}"
-        glue = after or (
-            " " if following[:1].isalnum() and not (bare[-1:].isalnum() and _ISOTOPE.match(following)) else ""
-        )
-        return f"{content}{glue}"
-    glue = after or (" " if following[:1].isdigit() and bare[-1].isdigit() else "")
-    return f"^{content}{glue}"
+        return f"{lead}{content}{trail}"
+    if before.isalnum() or (before and before in _BASES):
+        return f"^{content}{trail}"
+    earlier = match.string[: match.start()].rstrip()
+    if before.isspace() and earlier[-1:].isalnum() and (bare[:1] in _SIGNS or bare[-1:].isdigit()):
+        if bare[:1] in _SIGNS and _TAKES_POWER.search(earlier[-8:]):
+            return f"{_BACKSPACE}^{content}{trail}"
+        if not _ISOTOPE.match(following):
+            return f"^{content}{trail}"
+    if not trail and following[:1].isalnum() and not (bare[-1:].isalnum() and _ISOTOPE.match(following)):
+        trail = " "
+    return f"{content}{trail}"
 
 
 def _lowered(match: re.Match[str]) -> str:
     """A subscript as text: `CO2`, `log10 5`, `10_2` where plain joining would make another number."""
-    inner, text, start, end = match[1], match.string, match.start(), match.end()
+    inner = match[1]
+    before, following = _neighbours(match)
     content = " ".join(inner.split())
     if not content:
         return inner
-    before = text[start - 1] if start else ""
     bare = _HAS_CONTROL.sub("", content) if CITE_START in content else content
     lead = "_" if before.isdigit() and bare[:1].isdigit() else (" " if inner[:1].isspace() else "")
-    following = text[end : end + 1]
-    glue = " " if inner[-1:].isspace() or (bare[-1:].isdigit() and following.isdigit()) else ""
-    return f"{lead}{content}{glue}"
+    trail = " " if inner[-1:].isspace() or (bare[-1:].isdigit() and following[:1].isdigit()) else ""
+    return f"{lead}{content}{trail}"
 
 
 def _without_citations(text: str, counts: MutableMapping[str, int]) -> str:

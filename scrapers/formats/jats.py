@@ -9,17 +9,17 @@ any JATS or NLM version reads alike.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from scrapers.formats import xml_safe
 from scrapers.formats.errors import Unreadable
-from scrapers.formats.inline import collapse
+from scrapers.formats.inline import collapse, normalise
 from scrapers.formats.jats_blocks import heading, render, render_one, title_of
 from scrapers.formats.jats_front import XML_LANG, Front, read_front
 from scrapers.formats.jats_inline import Context, inline_text
+from scrapers.formats.jats_removed import removed_by_title
 from scrapers.formats.languages import iso_639_1
 
 NOTICES = frozenset(
@@ -159,15 +159,17 @@ def _assembled(
     parent: JatsArticle | None,
     article_type: str,
 ) -> JatsArticle:
+    if article_type in NOTICES:
+        context.count("extract.notice")
     if front.licence is not None:
         licence, evidence = front.licence.licence, front.licence.evidence
     else:
         licence, evidence = (parent.licence, parent.licence_evidence) if parent else ("unknown", "none")
     return JatsArticle(
         article_type=article_type,
-        text=unicodedata.normalize("NFC", "\n\n".join(blocks)),
-        title=front.title,
-        abstract=abstract,
+        text=normalise("\n\n".join(blocks)),
+        title=normalise(front.title),
+        abstract=normalise(abstract),
         pmid="" if part else front.pmid,
         pmcid="" if part else front.pmcid,
         doi=front.doi if not (parent and front.doi == parent.doi) else "",
@@ -211,6 +213,10 @@ def _abstract_blocks(element: Any, context: Context) -> list[str]:
         parts: list[str] = []
         if child.tag == "sec":
             label = collapse(title_of(child, context)).rstrip(".:")
+            removed = removed_by_title(label)
+            if removed:
+                context.count(f"extract.{removed}")
+                continue
             render(child, parts, 3, context, skip=("title", "label"))
             if label and parts:
                 parts[0] = f"{label}: {parts[0]}"

@@ -13,7 +13,7 @@ from scrapers.formats import jats_inline
 from scrapers.formats.inline import collapse, finish
 from scrapers.formats.jats_inline import Context, formula, inline_text, preferred, walk
 from scrapers.formats.jats_removed import REMOVED_ELEMENTS, removed_by_title, removed_by_type, removed_footnote
-from scrapers.formats.jats_tables import table
+from scrapers.formats.jats_tables import OASIS, table
 from scrapers.formats.mathml import MATHML
 
 Blocks = list[str]
@@ -113,9 +113,7 @@ def _count_names(element: Any) -> int:
 def paragraph(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     """A paragraph; blocks inside it stand between its parts."""
     if len(element) == 0:
-        text = element.text
-        if text:
-            _append(finish(text, context.counts), blocks, context)
+        _append(inline_text(element, context), blocks, context)
         return
     if not any(child.tag in IN_PARAGRAPH for child in element):
         _append(inline_text(element, context), blocks, context)
@@ -338,6 +336,7 @@ BLOCKS: dict[Any, Handler] = {
     "table-wrap-group": _figure,
     "table": _table,
     "array": _opened,
+    f"{OASIS}table": _table,
     "tbody": _table,
     "fn": _footnote,
     "fn-group": _footnotes,

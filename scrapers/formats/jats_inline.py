@@ -42,7 +42,7 @@ class Context:
 def inline_text(element: Any, context: Context) -> str:
     """The text of `element` as one block."""
     if len(element) == 0:
-        return finish(element.text or "", context.counts)
+        return " ".join((element.text or "").split())
     pieces: list[str] = []
     walk(element, pieces, context)
     return finish(pieces, context.counts)

@@ -88,6 +88,7 @@ _TITLES = tuple(
             r"(?:electronic\s+)?(?:supplementary|supporting|supplemental|additional)\s+(?:materials?|information|data|files?)"
             r"(?:\s+available)?",
         ),
+        ("supplements", r"authors?['’]\s+original\s+(?:submitted\s+)?files?\s+for\s+images"),
         ("publication_history", r"pre-?publication\s+history|publication\s+history|peer\s+review(?:\s+information)?"),
         (
             "publisher_notes",

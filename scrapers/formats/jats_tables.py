@@ -11,6 +11,7 @@ from scrapers.formats.inline import collapse
 from scrapers.formats.jats_inline import Context, inline_text
 from scrapers.formats.tables import Cell, pipe_table, rowspan, span
 
+OASIS = "{http://docs.oasis-open.org/ns/oasis-exchange/table}"
 _GROUPS = frozenset({"thead", "tbody", "tfoot", "tgroup"})
 
 
@@ -71,12 +72,14 @@ def _row(element: Any, context: Context) -> list[Cell]:
     cells: list[Cell] = []
     for cell in element:
         if len(cell) == 0:
-            text = cell.text
-            written = collapse(text) if text and text.isascii() else inline_text(cell, context)
+            written = collapse(cell.text or "")
         else:
             written = inline_text(cell, context)
-        tall, wide = cell.get("rowspan"), cell.get("colspan")
-        cells.append(Cell(written, rowspan(tall) if tall else 1, span(wide) if wide else 1))
+        tall, wide = cell.get("rowspan", "1"), cell.get("colspan", "1")
+        if tall == wide == "1":
+            cells.append(Cell(written))
+        else:
+            cells.append(Cell(written, rowspan(tall), span(wide)))
     return cells
 
 

@@ -14,6 +14,15 @@ _DOCUMENT = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.S)
 _DELIMITED = re.compile(r"^\s*(?:\$\$(.*)\$\$|\$(.*)\$|\\\[(.*)\\\]|\\\((.*)\\\))\s*$", re.S)
 _INVISIBLE = dict.fromkeys((0x2061, 0x2062, 0x2063, 0x2064, 0x200B, 0xFEFF))
 _SPACED = frozenset("=<>+±∓×÷≤≥≈≠≡∼~→←⇒⇔∈∉⊂⊆∪∩∧∨∝≪≫⩽⩾≦≧−·∗*") | {":=", "<=", ">="}
+_RELATIONS = frozenset("=<>≤≥≈≡∼→")
+_ACCENTS = {
+    **dict.fromkeys("^\u02c6", "\u0302"),
+    **dict.fromkeys("~\u02dc\u223c", "\u0303"),
+    **dict.fromkeys("_\u00af\u203e", "\u0304"),
+    **dict.fromkeys(".\u02d9", "\u0307"),
+    "\u00a8": "\u0308",
+    "\u2192": "\u20d7",
+}
 _SIGNS = frozenset("-−+±∓")
 _BEFORE_SIGN = frozenset("([{=<>≤≥≈≠,;|+-−×·∗*/^_")
 _SIMPLE = re.compile(r"[-−+]?\w+(?:\.\w+)?$|[^\w\s]$")
@@ -78,7 +87,9 @@ def _row(element: Any) -> str:
 
 
 def _apart(left: str, right: str) -> bool:
-    return left[-1].isdigit() == right[0].isdigit() or len(left) > 1 or len(right) > 1
+    if left[-1].isdigit() or right[0].isdigit():
+        return right[0].isdigit()
+    return len(left) > 1 or len(right) > 1
 
 
 def _grouped(text: str) -> str:
@@ -105,7 +116,7 @@ def _script(*marks: str) -> Callable[[Any], str]:
 
 
 def _over(element: Any) -> str:
-    """An accent stands after its base (`x̄` as `x¯`); a limit is written `_` or `^`."""
+    """An accent joins its letter; a limit is written `_` or `^`."""
     base, *scripts = _children(element, 2)
     name: str = element.tag.rpartition("}")[2]
     marks = {"mover": ("^",), "munder": ("_",), "munderover": ("_", "^")}[name]
@@ -114,7 +125,10 @@ def _over(element: Any) -> str:
         script = script.strip()
         if script:
             accent = len(script) == 1 and not script.isalnum() and mark == "^"
-            written += script if accent else mark + _grouped(script)
+            if accent:
+                written += _ACCENTS.get(script, script) if len(written) == 1 else script
+            else:
+                written += mark + _grouped(script)
     return written
 
 
@@ -145,7 +159,10 @@ def _table(element: Any) -> str:
 
 
 def _table_row(element: Any) -> str:
-    return ", ".join(_row(cell).strip() for cell in element if isinstance(cell.tag, str))
+    cells = [_row(cell).strip() for cell in element if isinstance(cell.tag, str)]
+    aligned = any(cell[:1] in _RELATIONS for cell in cells if cell)
+    # A table that lines equations up at their signs is no matrix.
+    return (" " if aligned else ", ").join(cell for cell in cells if cell or not aligned)
 
 
 def _multiscripts(element: Any) -> str:

@@ -17,6 +17,7 @@ from lxml import etree
 from scrapers.formats import xml_safe
 from scrapers.formats.dates import iso_date
 from scrapers.formats.errors import Unreadable
+from scrapers.formats.inline import normalise
 from scrapers.formats.jats_inline import Context, inline_text
 from scrapers.formats.languages import iso_639_1
 
@@ -141,6 +142,13 @@ def record(element: Any) -> MedlineRecord:
     if abstract is not None:
         copyright_line = " ".join((abstract.findtext("CopyrightInformation") or "").split())
     pmcid = ids.get("pmc", "").upper()
+    notice = (
+        bool(type_ids & {RETRACTION_TYPE, ERRATUM_TYPE, CONCERN_TYPE})
+        or not {"Retraction of Publication", "Published Erratum", "Expression of Concern"}.isdisjoint(type_names)
+        or bool(links & _NOTICE_LINKS)
+    )
+    if notice:
+        context.count("extract.notice")
     return MedlineRecord(
         pmid=(pmid.text or "").strip(),
         version=_version(pmid),
@@ -159,9 +167,7 @@ def record(element: Any) -> MedlineRecord:
         doi=ids.get("doi", "") or _doi(article),
         publication_types=type_names,
         retracted=RETRACTED_TYPE in type_ids or "Retracted Publication" in type_names or bool(links & _RETRACTED_LINKS),
-        notice=bool(type_ids & {RETRACTION_TYPE, ERRATUM_TYPE, CONCERN_TYPE})
-        or not {"Retraction of Publication", "Published Erratum", "Expression of Concern"}.isdisjoint(type_names)
-        or bool(links & _NOTICE_LINKS),
+        notice=notice,
         concern="ExpressionOfConcernIn" in links,
         copyright=copyright_line,
         counts=counts,
@@ -174,7 +180,7 @@ def _version(pmid: Any) -> int:
 
 
 def _plain(element: Any | None, context: Context) -> str:
-    return inline_text(element, context) if element is not None else ""
+    return normalise(inline_text(element, context)) if element is not None else ""
 
 
 def _title(element: Any | None, context: Context) -> str:
@@ -201,7 +207,7 @@ def _abstract(element: Any, context: Context) -> str:
         if label and label.upper() != "UNLABELLED":
             text = f"{label.rstrip(':')}: {text}"
         paragraphs.append(text)
-    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+    return normalise("\n\n".join(paragraph for paragraph in paragraphs if paragraph))
 
 
 def _doi(article: Any) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
 from scrapers.formats import xml_safe
 from scrapers.formats.errors import Unreadable
+from scrapers.formats.inline import normalise
 
 _SPACE_BEFORE_MARK = re.compile(r"\s+([?])")
 _LIST = re.compile(r"(?:^|\s{2,}|\n\s*)-\s+")
@@ -50,7 +50,7 @@ def parse(data: bytes) -> MedquadDocument:
         id=root.get("id", ""),
         title=title,
         url=root.get("url", ""),
-        text=unicodedata.normalize("NFC", "\n\n".join(blocks)) if pairs else "",
+        text=normalise("\n\n".join(blocks)) if pairs else "",
         n_pairs=pairs,
         counts=counts,
     )

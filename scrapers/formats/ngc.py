@@ -8,7 +8,6 @@ for tags.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from scrapers.formats import xml_safe
 from scrapers.formats.dates import iso_date
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.html import fragment_to_text
+from scrapers.formats.inline import normalise
 
 _REMOVED_SECTIONS = frozenset({"Disclaimer", "NEATS Assessment"})
 _REMOVED_SECTION = re.compile(r"^(?:Institute of Medicine|Identifying Information)")
@@ -59,7 +59,7 @@ def parse(data: bytes) -> NgcSummary:
     return NgcSummary(
         id=number[1] if number else "",
         title=title,
-        text=unicodedata.normalize("NFC", "\n\n".join(blocks)),
+        text=normalise("\n\n".join(blocks)),
         year=year,
         published=published,
         url="",
