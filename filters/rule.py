@@ -97,8 +97,8 @@ def factory(name: str) -> RuleFactory:
     )
 
 
-def build(name: str, parameters: Mapping[str, Any]) -> Rule:
-    """The rule `name` with `parameters`; RecipeError names a parameter it does not take."""
+def check_parameters(name: str, parameters: Mapping[str, Any]) -> RuleFactory:
+    """The factory of the rule `name`; RecipeError names a parameter it does not take, or one that is missing."""
     make = factory(name)
     accepted = inspect.signature(make).parameters
     unknown = [key for key in parameters if key not in accepted]
@@ -108,7 +108,16 @@ def build(name: str, parameters: Mapping[str, Any]) -> Rule:
             why=f"It takes {', '.join(accepted) or 'none'}.",
             fix="Correct or remove it in the recipe.",
         )
-    return make(**parameters)
+    needed = [key for key, parameter in accepted.items() if parameter.default is inspect.Parameter.empty]
+    missing = [key for key in needed if key not in parameters]
+    if missing:
+        raise RecipeError(f"the rule {name} needs the parameter {missing[0]!r}.", fix="Add it in the recipe.")
+    return make
+
+
+def build(name: str, parameters: Mapping[str, Any]) -> Rule:
+    """The rule `name` with `parameters`; RecipeError names a parameter it does not take."""
+    return check_parameters(name, parameters)(**parameters)
 
 
 def version(name: str) -> int:

@@ -15,6 +15,9 @@ from pipelines.plan import Plan
 from pipelines.stage import Stage
 from pipelines.steps.acquire import AcquireSource
 
+REQUEST = "request.json"
+"""What a snapshot was acquired for: loader and options."""
+
 SAMPLE = "sample"
 """The address that means: serve the sample world while acquiring."""
 
@@ -42,6 +45,8 @@ def reachable(routes: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 def acquire(plan: Plan, *, offline: bool, workers: int, display: Display) -> None:
     """Fetch every source whose snapshot is not complete; SourceError if that needs a network and `offline`."""
+    for source in plan.recipe.sources:
+        _check_same_request(plan, source)
     missing = [source for source in plan.recipe.sources if not plan.digest(source)]
     if not missing:
         return
@@ -73,8 +78,29 @@ def _run(plan: Plan, source: str, routes: Mapping[str, str]) -> StageRun:
     folder = plan.folder(stage)
     # The snapshot is the result; a mark without it is worth nothing.
     folder.remove("")
+    plan.raw(source).write_json(REQUEST, _request(plan, source))
     block = AcquireSource(config, plan.raw(source).url, folder.url, http_arguments(plan, source, routes))
     return StageRun(stage, folder, [source], [block], restricted=config.restricted)
+
+
+def _request(plan: Plan, source: str) -> dict[str, Any]:
+    options = plan.recipe.sources[source].options
+    return {"loader": plan.config(source).loader, "options": {k: v for k, v in options.items() if k != "delay_seconds"}}
+
+
+def _check_same_request(plan: Plan, source: str) -> None:
+    """A complete snapshot answers the request it was made for, and no other."""
+    raw = plan.raw(source)
+    if not plan.digest(source) or not raw.exists(REQUEST):
+        return
+    made, now = raw.read_json(REQUEST), _request(plan, source)
+    if made != now:
+        raise RecipeError(
+            f"the snapshot {plan.recipe.sources[source].snapshot!r} of {source} was acquired with other options.",
+            where=raw.url,
+            why="A completed snapshot is frozen; it would silently stand for something it is not.",
+            fix=f"Give [sources.{source}] another snapshot name, or the options it was made with.",
+        )
 
 
 def http_arguments(plan: Plan, source: str, routes: Mapping[str, str]) -> dict[str, Any]:
@@ -94,6 +120,7 @@ def http_arguments(plan: Plan, source: str, routes: Mapping[str, str]) -> dict[s
 def _check_not_empty(raw: Store, source: str) -> None:
     facts = raw.read_json("snapshot.json")
     if not facts["items"]:
+        raw.remove("snapshot.json")  # not frozen: corrected options must be able to fill it
         aside = len(facts["quarantined"])
         raise SourceError(
             f"the source {source} is empty: no item was acquired" + (f", {aside} were put aside." if aside else "."),

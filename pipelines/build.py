@@ -22,7 +22,16 @@ from manifests.write import CORPUS
 from pipelines.acquisition import acquire
 from pipelines.assembly import assemble, run_record
 from pipelines.executors import Display, StageRun, run_stages, workers_for
-from pipelines.passes import dedup_run, fraction_run, mix_run, prepare_run, profile_run, tokenize_run, weigh_run
+from pipelines.passes import (
+    dedup_run,
+    encoder,
+    fraction_run,
+    mix_run,
+    prepare_run,
+    profile_run,
+    tokenize_run,
+    weigh_run,
+)
 from pipelines.plan import Plan
 from pipelines.stage import stage_is_done
 
@@ -64,6 +73,7 @@ class BuildResult:
 def run_build(plan: Plan, *, workers: int = 0, offline: bool = False, display: Display) -> BuildResult:
     """Build `plan` to its end; what an interrupted run finished is used, what it left half-done is not."""
     plan.check_ready()
+    encoder(plan)  # an unusable tokenizer is told now, not after the sources were prepared
     started, clock = datetime.now(UTC), time.monotonic()
     executor = plan.recipe.executor
     count = workers_for(workers or executor.workers, executor.gigabytes_per_worker)

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filters.rule import factory, version
+from filters.rule import check_parameters, factory, version
 from manifests.cards import Card, find_card, load_card
 from manifests.errors import RecipeError
 from manifests.identity import fingerprint
@@ -161,6 +161,9 @@ class Plan:
 
     def check_ready(self) -> None:
         """RecipeError with everything that is missing, before hours are spent on the rest."""
+        for source in self.recipe.sources:
+            for use in self.rules(source):
+                check_parameters(use.rule, use.parameters)
         if needs := self.needs():
             raise RecipeError("not ready to run:\n  " + "\n  ".join(needs) + "\n", where=self.recipe.name)
 
