@@ -38,19 +38,18 @@ def write_pmc(world: Path, seed: int) -> dict[str, Any]:
     tree = Tree(world, HOST)
     tree.put("/robots.txt", "User-agent: *\nDisallow:\n")
     rows: list[tuple[str, str]] = []
-    versions = _versions(seed)
-    for version, permissions in versions:
+    for version, permissions in _versions(seed):
         data = jats_file(version, permissions_code=permissions)
         name = f"{version.pmcid}.{version.version}"
-        metadata = _metadata(version, hashlib.md5(data, usedforsecurity=False).hexdigest())
+        metadata = _metadata(version, _md5(data))
         for path, content in ((f"/{name}/{name}.xml", data), (f"/metadata/{name}.json", metadata)):
             tree.put(path, content)
-        rows.append((f"metadata/{name}.json", hashlib.md5(metadata, usedforsecurity=False).hexdigest()))
-    damaged = f"PMC{_number(versions, _DAMAGED_ONCE)}.1"
+        rows.append((f"metadata/{name}.json", _md5(metadata)))
+    made = {n: article(seed, n).pmcid for n in range(ARTICLES)}
+    damaged = f"{made[_DAMAGED_ONCE]}.1"
     tree.fault(f"/{damaged}/{damaged}.xml", {"body": "<Error><Code>InternalError</Code></Error>"})
     _inventory(tree, sorted(rows))
     tree.close()
-    made = {n: article(seed, n).pmcid for n in range(ARTICLES)}
     return {
         "retracted": [f"pmc:{made[_RETRACTED]}"],
         "withdrawn_items": [made[_RETRACTED_LATER]],
@@ -59,8 +58,8 @@ def write_pmc(world: Path, seed: int) -> dict[str, Any]:
     }
 
 
-def _number(versions: list[tuple[Article, str | None]], index: int) -> str:
-    return sorted({version.pmcid for version, _ in versions})[index].removeprefix("PMC")
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _versions(seed: int) -> list[tuple[Article, str | None]]:
@@ -121,9 +120,7 @@ def _inventory(tree: Tree, rows: list[tuple[str, str]]) -> None:
         data = gzip_stored(csv)
         key = f"{INVENTORY}/data/0000000{number}-aaaa-4bbb-8ccc-dddddddddddd.csv.gz"
         tree.put(f"/{key}", data)
-        files.append(
-            {"key": key, "size": len(data), "MD5checksum": hashlib.md5(data, usedforsecurity=False).hexdigest()}
-        )
+        files.append({"key": key, "size": len(data), "MD5checksum": _md5(data)})
     manifest = {
         "sourceBucket": BUCKET,
         "destinationBucket": f"arn:aws:s3:::{BUCKET}",

@@ -29,8 +29,8 @@ _PLAIN_SUMMARY = (
     "better after a few weeks, but some of them had side effects. More people need to be studied before we can be sure."
 )
 _FRENCH_SUMMARY = (
-    "Les auteurs ont comparé deux traitements chez des adultes suivis pendant un an. Le traitement plus récent a réduit "
-    "les symptômes, mais au prix d'effets indésirables plus fréquents. D'autres études sont nécessaires."
+    "Les auteurs ont comparé deux traitements chez des adultes suivis pendant un an. Le traitement plus récent a "
+    "réduit les symptômes, mais au prix d'effets indésirables plus fréquents. D'autres études sont nécessaires."
 )
 
 
@@ -42,8 +42,11 @@ def write_pubmed(world: Path, seed: int, paired: Sequence[Article]) -> dict[str,
         records[_OTHER],
         other=(("plain-language-summary", "eng", _PLAIN_SUMMARY), ("Publisher", "fre", _FRENCH_SUMMARY)),
     )
+    records[_DOSE] = _one_sentence_more(records[_DOSE], "In all, 8.5% were lost to follow-up.")
     records[_DOSE + 1] = replace(_other_numbers(records[_DOSE]), pmid=records[_DOSE + 1].pmid)
-    records[_NEAR + 1] = replace(_one_sentence_more(records[_NEAR]), pmid=records[_NEAR + 1].pmid)
+    records[_NEAR + 1] = replace(
+        _one_sentence_more(records[_NEAR], "Further work is under way."), pmid=records[_NEAR + 1].pmid
+    )
     german = records[_GERMAN]
     records[_GERMAN] = replace(
         german, title=f"[{german.title.rstrip('.')}].", language="ger", vernacular_title="Eine erfundene Arbeit."
@@ -75,26 +78,20 @@ def _pair(records: list[Abstract], first: int) -> list[str]:
 
 
 def _other_numbers(record: Abstract) -> Abstract:
-    sections = tuple(
-        (
-            label,
-            _PERCENT.sub(lambda found: f"{(int(found[1]) + 7) % 90 + 1}{found[2]}", f"{text} In all, 8.5% were lost."),
-        )
-        for label, text in record.sections
-    )
-    return replace(record, sections=sections)
+    def changed(text: str) -> str:
+        return _PERCENT.sub(lambda found: f"{(int(found[1]) + 7) % 90 + 1}{found[2]}", text)
+
+    return replace(record, sections=tuple((label, changed(text)) for label, text in record.sections))
 
 
-def _one_sentence_more(record: Abstract) -> Abstract:
+def _one_sentence_more(record: Abstract, sentence: str) -> Abstract:
     *rest, (label, text) = record.sections
-    return replace(record, sections=(*rest, (label, f"{text} Further work is under way.")))
+    return replace(record, sections=(*rest, (label, f"{text} {sentence}")))
 
 
 def _updates(records: list[Abstract]) -> list[Abstract]:
     """The update file: unchanged repeats, which are half of what NLM sends, then what really changed."""
     revised, retracted, versioned = records[_REVISED], records[_RETRACTED], records[_VERSIONED]
-    *rest, (label, text) = revised.sections
-    correction = (label, f"{text} This record was corrected after publication.")
     notice = Abstract(
         pmid=_NOTICE_PMID,
         title=f"Retraction: {retracted.title}",
@@ -107,7 +104,7 @@ def _updates(records: list[Abstract]) -> list[Abstract]:
     )
     return [
         *records[40:52],
-        replace(revised, sections=(*rest, correction)),
+        _one_sentence_more(revised, "This record was corrected after publication."),
         replace(
             retracted,
             types=(("D016428", "Journal Article"), ("D016441", "Retracted Publication")),

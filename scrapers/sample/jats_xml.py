@@ -53,11 +53,12 @@ def jats_file(article: Article, *, permissions_code: str | None = None) -> bytes
 
 def _permissions(code: str, year: int) -> str:
     if code not in _LICENCES:
-        return f"<permissions><copyright-statement>&#xa9; {year} The Publisher. All rights reserved.</copyright-statement></permissions>\n"
+        reserved = f"&#xa9; {year} The Publisher. All rights reserved."
+        return f"<permissions><copyright-statement>{reserved}</copyright-statement></permissions>\n"
     url, name = _LICENCES[code]
     return (
-        f"<permissions><copyright-year>{year}</copyright-year><license><license-p>This article is distributed under the "
-        f'terms of the <ext-link ext-link-type="uri" xlink:href="{url}">{name}</ext-link>.</license-p></license>'
+        f"<permissions><copyright-year>{year}</copyright-year><license><license-p>This article is distributed under "
+        f'the terms of the <ext-link ext-link-type="uri" xlink:href="{url}">{name}</ext-link>.</license-p></license>'
         "</permissions>\n"
     )
 

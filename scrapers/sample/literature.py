@@ -54,7 +54,7 @@ class Section:
     paragraphs: tuple[str, ...]
     table: tuple[tuple[str, ...], ...] = ()
     caption: str = ""
-    formula: tuple[str, str] = ()  # type: ignore[assignment]
+    formula: tuple[str, str] | None = None
     """(TeX, MathML) of one displayed formula."""
 
 
@@ -183,7 +183,7 @@ def _study_sections(writer: Writer) -> tuple[Section, ...]:
         )
     return (
         Section("Introduction", (*paragraphs("burden", 4), *paragraphs("ab_background", 4, 4))),
-        Section("Methods", paragraphs("methods", 5, 5, 5), formula=_FORMULA if draw.chance(40) else ()),  # type: ignore[arg-type]
+        Section("Methods", paragraphs("methods", 5, 5, 5), formula=_FORMULA if draw.chance(40) else None),
         Section("Results", paragraphs("results", 6, 5, 5), tuple(rows), writer.fill("Outcomes at {n:3-60} months.")),
         Section("Discussion", (*paragraphs("discussion", 6, 6), *(paragraphs(role, 5)[0] for role in _ARGUMENTS))),
         Section("Conclusions", paragraphs("ab_conclusions", 2)),

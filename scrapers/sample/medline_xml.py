@@ -30,11 +30,13 @@ def _record(record: Abstract) -> str:
     types = "".join(
         f"<PublicationType UI={quoteattr(ui)}>{escape(name)}</PublicationType>" for ui, name in record.types
     )
+    vernacular = f"        <VernacularTitle>{escape(record.vernacular_title)}</VernacularTitle>\n"
     corrections = ""
     if record.retraction_in:
         corrections = (
-            '      <CommentsCorrectionsList><CommentsCorrections RefType="RetractionIn"><RefSource>Retracted</RefSource>'
-            f'<PMID Version="1">{record.retraction_in}</PMID></CommentsCorrections></CommentsCorrectionsList>\n'
+            '      <CommentsCorrectionsList><CommentsCorrections RefType="RetractionIn">'
+            f'<RefSource>Retracted</RefSource><PMID Version="1">{record.retraction_in}</PMID></CommentsCorrections>'
+            "</CommentsCorrectionsList>\n"
         )
     # A reference list full of other articles' ids, as in every real record: none of them is this record's.
     reference = (
@@ -57,10 +59,7 @@ def _record(record: Abstract) -> str:
         "</Author></AuthorList>\n"
         f"        <Language>{record.language}</Language>\n"
         f"        <PublicationTypeList>{types}</PublicationTypeList>\n"
-        + (
-            f"        <VernacularTitle>{escape(record.vernacular_title)}</VernacularTitle>\n"
-            * bool(record.vernacular_title)
-        )
+        + (vernacular if record.vernacular_title else "")
         + "      </Article>\n      <MedlineJournalInfo><Country>Nowhere</Country><MedlineTA>Sample</MedlineTA>"
         "</MedlineJournalInfo>\n"
         + corrections
@@ -69,7 +68,8 @@ def _record(record: Abstract) -> str:
             "</OtherAbstract>\n"
             for kind, language, text in record.other
         )
-        + "    </MedlineCitation>\n    <PubmedData>\n      <PublicationStatus>ppublish</PublicationStatus>\n      <ArticleIdList>"
+        + "    </MedlineCitation>\n    <PubmedData>\n      <PublicationStatus>ppublish</PublicationStatus>\n"
+        + "      <ArticleIdList>"
         + "".join(f'<ArticleId IdType="{kind}">{value}</ArticleId>' for kind, value in ids if value)
         + f"</ArticleIdList>\n      {reference}\n    </PubmedData>\n  </PubmedArticle>\n"
     )
