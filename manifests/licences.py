@@ -85,6 +85,7 @@ _CC_CODE = re.compile(
 )
 _CODE_VERSION = re.compile(r"\b([1-4]\.\d)\b")
 _PROSE_VERSION = re.compile(r"(?:attribution|creative\s+commons|\bcc[\s-]by)[^.<]{0,60}?\b([1-4]\.\d)\b", re.I)
+_NAMED_NC = re.compile(r"creative\s+commons[^.]{0,40}non[\s\u2010-\u2015-]*comm", re.I)
 _URL_IN_TEXT = re.compile(r"(?:https?://)?(?:www\.)?creativecommons\.org/[^\s<>\"')\]]+", re.I)
 
 # Named terms that are no Creative Commons licence and win over any address beside them.
@@ -257,7 +258,9 @@ def _of_prose(prose: str, *, waiver: bool) -> _Terms:
     nd = bool(_ND.search(prose)) or any(terms.nd for terms in codes)
     sa = bool(_SA.search(prose)) or any(terms.sa for terms in codes)
     if by or (nc and re.search(r"creative\s+commons", prose, re.I)):
-        versions = set(_PROSE_VERSION.findall(prose))
+        # The version belongs to the licence that is named; a restriction said elsewhere makes it another licence.
+        named_nc = not nc or any(terms.nc for terms in codes) or bool(_NAMED_NC.search(prose))
+        versions = set(_PROSE_VERSION.findall(prose)) if named_nc else set()
         return _Terms(by=True, nc=nc, nd=nd, sa=sa and not nd, version=versions.pop() if len(versions) == 1 else "")
     if nc:
         return _Terms(named="noncommercial")
