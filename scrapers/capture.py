@@ -37,6 +37,19 @@ WINDOW = 64
 """Items that are noted in the ledger, and may be on their way, at once."""
 
 
+class Patience:
+    """Counts silences and refusals in a row: one broken page is no reason to stop, a host that is down is."""
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def ends(self, entry: Entry) -> bool:
+        """True if `entry` is the last failure to be put up with; a 404 and its like are answers, not failures."""
+        failed = entry.state != "fetched" and not entry_error(entry).final
+        self._in_a_row = self._in_a_row + 1 if failed else 0
+        return self._in_a_row >= MAX_FAILURES_IN_A_ROW
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One payload to fetch."""
@@ -80,11 +93,21 @@ class Listing:
     def pages(
         self, urls: Iterable[str], *, expect: str = "html", allowed_hosts: Sequence[str] = ()
     ) -> Iterator[bytes | None]:
-        """Bodies in the order of `urls`, fetched `client.concurrency` at a time; None for one that is gone."""
+        """Bodies in the order of `urls`, fetched `client.concurrency` at a time; None for a page that cannot be had.
+
+        Which pages are missing is counted; `error` tells why. Several silences or refusals in a row are raised.
+        """
+        patience = Patience()
         for entry in self._fetcher.fetch(_listing_target(url, expect, allowed_hosts) for url in urls):
-            if entry.state not in ("fetched", "gone"):
+            if entry.state != "fetched":
+                self.count(f"listing_{entry.state}")
+            if patience.ends(entry):
                 raise entry_error(entry)
             yield self._fetcher.body(entry) if entry.state == "fetched" else None
+
+    def error(self, url: str) -> FetchError:
+        """Why the page `url`, for which `pages` gave None, could not be had."""
+        return entry_error(self._fetcher.known(f"listing {url}"))
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to the snapshot's counts."""
@@ -128,22 +151,37 @@ def _fetch_all(
 ) -> tuple[list[Item], list[Entry]]:
     items: list[Item] = []
     failures: list[Entry] = []
-    in_a_row = 0
+    asked: dict[str, str] = {}
+    patience = Patience()
     for wanted in _unique(discover(listing), listing):
         by_name = {one.item: one for one in wanted}
+        asked.update((one.item, one.url) for one in wanted)
         targets = [_target(one) for one in wanted]
         fetcher.note(targets)
         for entry in fetcher.fetch(targets):
             context.progress(done=len(items) + len(failures) + 1, total=None, note=entry.state)
+            if patience.ends(entry):
+                raise _nothing(entry, source, MAX_FAILURES_IN_A_ROW)
             if entry.state == "fetched":
-                in_a_row = 0
                 items.append(_item(entry, by_name[entry.name]))
-                continue
-            failures.append(entry)
-            in_a_row = 0 if entry_error(entry).final else in_a_row + 1
-            if in_a_row >= MAX_FAILURES_IN_A_ROW:
-                raise _nothing(entry, source, in_a_row)
-    return items, failures
+            else:
+                failures.append(entry)
+    return _without_aliases(items, asked, listing), failures
+
+
+def _without_aliases(items: list[Item], asked: Mapping[str, str], listing: Listing) -> list[Item]:
+    """One item for each address: two links of a listing may lead to the same page."""
+    at: dict[str, Item] = {}
+    for item in sorted(items, key=lambda item: (_page(asked[item.item]) != _page(item.url), item.item)):
+        first = at.setdefault(_page(item.url), item)
+        if first is not item:
+            listing.set_aside(item.item, "extract.same_id", f"leads to the same page as {first.item}")
+    return list(at.values())
+
+
+def _page(url: str) -> str:
+    """`url` without what never tells pages apart."""
+    return url.partition("//")[2].removeprefix("www.")
 
 
 def _unique(found: Iterable[Wanted], listing: Listing) -> Iterator[list[Wanted]]:

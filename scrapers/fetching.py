@@ -71,6 +71,12 @@ class Fetcher:
         while waiting:
             yield waiting.popleft()()
 
+    def known(self, name: str) -> Entry:
+        """What the ledger holds of `name`, which was asked for before."""
+        entry = self._ledger.get(name)
+        assert entry is not None, name
+        return entry
+
     def body(self, entry: Entry) -> bytes:
         """The captured payload of `entry`."""
         return payload(self._raw, Item(entry.name, entry.file, entry.offset, entry.n_bytes, entry.sha256))

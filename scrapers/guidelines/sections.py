@@ -1,0 +1,88 @@
+"""What guideline publishers share: sections that are no guidance, and what a page says about its own standing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from manifests.document import Status
+
+REFERENCES = frozenset({"references", "reference list", "bibliography", "literature cited", "works cited"})
+_HEADING = re.compile(r"(#{1,6}) +(.*)")
+_NUMBERING = re.compile(r"^[\s\d.)(ivx]*(?=[a-z])|[\s:.*#]+$", re.IGNORECASE)
+_SUBJECT = r"\b(?:this|the)\s+(?:\w+\s+){0,2}(?:statement|document|guideline|practice point|publication|version|page)"
+_STANDING: tuple[tuple[Status, re.Pattern[str]], ...] = (
+    ("retracted", re.compile(rf"{_SUBJECT}\s+(?:has been|was|is)\s+retracted\b", re.IGNORECASE)),
+    (
+        "superseded",
+        re.compile(rf"{_SUBJECT}\s+(?:has been|was|is)\s+(?:superseded|replaced)\b|\bsuperseded by\b", re.IGNORECASE),
+    ),
+    (
+        "archived",
+        re.compile(
+            rf"{_SUBJECT}\s+(?:has been|was|is)\s+(?:archived|retired|withdrawn)\b|\bstatus:\s*archived\b"
+            r"|\barchived (?:document|guideline|statement)\b|\bfor historical purposes only\b",
+            re.IGNORECASE,
+        ),
+    ),
+)
+STANDING_CHARS = 600
+"""Banners stand at the top; further down the same words are about other documents."""
+
+
+def standing(top: str) -> Status:
+    """What the beginning of a page says about its document; `current` if nothing.
+
+    >>> standing("This practice point has been retired.")
+    'archived'
+    >>> standing("Guideline on pneumonia")
+    'current'
+    """
+    text = " ".join(top[:STANDING_CHARS].split())
+    return next((status for status, pattern in _STANDING if pattern.search(text)), "current")
+
+
+def heading_name(heading: str) -> str:
+    """A heading as it is compared: lower case, without numbering and closing punctuation.
+
+    >>> heading_name("3.1 Conflicts of Interest:")
+    'conflicts of interest'
+    """
+    return " ".join(_NUMBERING.sub("", heading.strip()).lower().split())
+
+
+def without_sections(text: str, names: Collection[str]) -> tuple[str, int]:
+    """`text` without the sections of these names, subsections included, and how many were removed.
+
+    >>> without_sections("# A\\n\\nx\\n\\n## References\\n\\n1. y\\n\\n## B\\n\\nz", REFERENCES)
+    ('# A\\n\\nx\\n\\n## B\\n\\nz', 1)
+    """
+    kept: list[str] = []
+    removed, level = 0, 0
+    for block in text.split("\n\n"):
+        found = _HEADING.fullmatch(block)
+        if found and (not level or len(found[1]) <= level):
+            level = len(found[1]) if heading_name(found[2]) in names else 0
+            removed += level > 0
+        if not level:
+            kept.append(block)
+    return "\n\n".join(kept), removed
+
+
+def with_title(title: str, text: str) -> str:
+    """`text` under its title as the first heading, unless it has it already.
+
+    >>> with_title("Asthma", "Asthma\n\nGive salbutamol.")
+    '# Asthma\n\nGive salbutamol.'
+    """
+    if not title or not text:
+        return text
+    first, _, rest = text.partition("\n\n")
+    if _same(first.lstrip("# "), title):
+        return f"# {title}\n\n{rest}" if not first.startswith("#") else text
+    return text if _same(title, text[: len(title) + 200], inside=True) else f"# {title}\n\n{text}"
+
+
+def _same(one: str, other: str, *, inside: bool = False) -> bool:
+    one, other = " ".join(one.lower().split()), " ".join(other.lower().split())
+    return one in other if inside else one == other

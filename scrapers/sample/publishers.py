@@ -1,0 +1,269 @@
+"""The guideline publishers of the sample world: the same guidelines, each in the shape of one real site.
+
+Structure follows what is known of the sites (containers, paging, metas, JSON fields); all text and styling is ours.
+Every host also misbehaves in ways its real counterpart does: see the `_faults` of each.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scrapers.sample.blocks import Guideline
+from scrapers.sample.markup import escaped, html_blocks
+from scrapers.sample.pdf import guideline_pdf
+from scrapers.sample.tree import Tree
+
+CPS, MAGIC_API, MAGIC_FILES, CDC = "www.cps.ca", "api.magicapp.org", "files.magicapp.org", "stacks.cdc.gov"
+ROBOTS = "User-agent: *\nCrawl-delay: {delay}\nDisallow: {path}\n"
+CRAWL_DELAY_SECONDS = 0.02
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_STRENGTHS = ("STRONG", "WEAK", "NOTSET", "INFO")
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def native_id(publisher: str, slug: str) -> str:
+    """The publisher's own id of the guideline `slug`: the second half of its `doc_id`.
+
+    >>> native_id("cps", "asthma"), native_id("cdc", "asthma") == native_id("cdc", "asthma")
+    ('asthma', True)
+    """
+    if publisher == "cps":
+        return slug
+    return str(10_000 + zlib.crc32(f"{publisher} {slug}".encode()) % 900_000)
+
+
+def _host(world: Path, name: str, *, disallow: str) -> Tree:
+    tree = Tree(world, name)
+    tree.put("/robots.txt", ROBOTS.format(delay=CRAWL_DELAY_SECONDS, path=disallow), content_type="text/plain")
+    return tree
+
+
+# ------------------------------------------------------------------------------------------------------------ CPS
+
+
+def render_cps(guidelines: Sequence[Guideline], folder: Path) -> list[str]:
+    """Write www.cps.ca below `folder`; names of the listed items that cannot become documents."""
+    host = _host(folder, CPS, disallow="/en/documents/position/members-")
+    listing = "/en/documents/statements-by-date"
+    newest = sorted(guidelines, key=lambda one: (one.published, one.slug), reverse=True)
+    rows = [(f"/en/documents/position/{one.slug}", one.title) for one in newest]
+    first, second, last = rows[0], rows[1], rows[-1]
+    rows[2:2] = [
+        ("/en/documents/position/members-only-draft", "For members: draft under discussion"),
+        ("/en/documents/position/withdrawn-statement", "A statement that is no longer there"),
+        ("/en/documents/position/former-name", f"{second[1]} (former address)"),
+        ("/en/documents/position/statement-as-pdf", "A statement that is only a PDF"),
+        ("https://journal.example.org/article/1", "The same in our journal"),
+        ("../../../en/documents/position/../tools/growth-charts", "Growth charts"),
+    ]
+    # A statement moved to the next page while the list was read: both pages show it.
+    rows.insert(11, rows[9])
+    rows.append((f"https://{CPS}{first[0]}#top", first[1]))
+    pages = [rows[start : start + 10] for start in range(0, len(rows), 10)]
+    for number, page in enumerate([*pages, []]):
+        items = "".join(
+            f'<div class="stmt"><div class="stmt-title"><a href="{html.escape(link)}">{html.escape(title)}</a></div>'
+            '<div class="stmt-date">Position statement</div></div>'
+            for link, title in page
+        )
+        path = f"{listing}/P{number * 10}" if number else listing
+        host.put(path, _cps_page("Statements by date", f'<div class="listing">{items or "<p>No results.</p>"}</div>'))
+    for one in guidelines:
+        host.put(f"/en/documents/position/{one.slug}", _cps_statement(one, newest))
+    door = (
+        '<div class="statement-wrapper"><h1>A statement that is only a PDF</h1>'
+        '<p>Read the statement <a href="/uploads/statement.pdf">here (PDF)</a>.</p></div>'
+    )
+    host.put("/en/documents/position/statement-as-pdf", _cps_page("A statement that is only a PDF", door))
+    host.put("/en/documents/position/members-only-draft", _cps_page("Draft", "<p>Members only.</p>"))
+    moved = {"status": 301, "headers": {"Location": f"https://cps.ca{second[0]}"}}
+    host.fault("/en/documents/position/former-name", *[moved] * 8)
+    host.fault(first[0], {"status": 503})
+    host.fault(last[0], {"truncate": 300})
+    host.fault(f"{listing}/P10", {"status": 429, "headers": {"Retry-After": "0"}})
+    host.close()
+    # The bare domain answers too; the publisher's redirects lead there.
+    bare = _host(folder, "cps.ca", disallow="/en/documents/position/members-")
+    bare.put(second[0], _cps_statement(newest[1], newest))
+    bare.close()
+    return ["former-name", "members-only-draft", "statement-as-pdf", "withdrawn-statement"]
+
+
+def _cps_page(title: str, main: str, language: str = "en") -> str:
+    menu = "".join(f'<li><a href="/en/{name.lower()}">{name}</a></li>' for name in ("Statements", "Advocacy", "About"))
+    return (
+        f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(title)} | CPS</title>'
+        f'</head><body><header><nav><ul>{menu}</ul></nav><form><input name="q"></form></header>'
+        f'<main id="main-content">{main}</main><footer><p>Sample Society, 100 Example Road. 2 locations.</p>'
+        "<p>Disclaimer: this page is synthetic.</p></footer></body></html>"
+    )
+
+
+def _cps_statement(one: Guideline, others: Sequence[Guideline]) -> str:
+    dates = [f"<p><b>Posted:</b> {_spoken(one.published)}</p>"]
+    if one.updated:
+        dates.append(f"<p><b>Updated:</b> {_spoken(one.updated)}</p>")
+    banner = '<p class="banner">This statement has been archived.</p>' if one.status == "archived" else ""
+    related = "".join(f'<li><a href="/en/documents/position/{x.slug}">{x.slug}</a></li>' for x in others[:3])
+    body = (
+        '<div class="statement-wrapper">'
+        f"<h1>{html.escape(one.title)}</h1>{banner}"
+        f'<div class="meta">{"".join(dates)}</div>'
+        '<div class="hide-for-print share"><a href="#">Share</a> <a href="#">Print</a> 12 shares</div>'
+        f"{html_blocks(one.blocks, nested=True)}"
+        '<div class="--podcast"><p>Listen to episode 7 of the podcast.</p></div>'
+        f'<div class="related-content"><h2>Related content</h2><ul>{related}</ul></div>'
+        '<p class="show-for-print">Printed from the sample world, copy 1 of 1.</p></div>'
+    )
+    return _cps_page(one.title, body, one.language)
+
+
+def _spoken(date: str) -> str:
+    year, month, day = date.split("-")
+    return f"{_MONTHS[int(month) - 1]} {int(day)}, {year}"
+
+
+# ---------------------------------------------------------------------------------------------------------- MAGIC
+
+
+def render_magic(guidelines: Sequence[Guideline], folder: Path) -> list[str]:
+    """Write api.magicapp.org and files.magicapp.org; names of the listed items that cannot become documents."""
+    api = _host(folder, MAGIC_API, disallow="/private/")
+    files = _host(folder, MAGIC_FILES, disallow="/private/")
+    rows: list[dict[str, Any]] = []
+    for number, one in enumerate(guidelines):
+        native = native_id("magic", one.slug)
+        path = f"/guideline/{native}/published_guideline_{native}.json"
+        rows.append(_magic_row(one, native, path, scheme="http" if number % 3 == 0 else "https"))
+        files.put(path, json.dumps(_magic_json(one), ensure_ascii=False), content_type="application/json")
+    draft = {**rows[0], "guidelineId": "77", "shortCode": "DRAFT1", "name": "#DELETE THIS# test guideline"}
+    dutch = {**rows[0], "guidelineId": "78", "shortCode": "NL0001", "name": "Richtlijn astma", "language": "nl"}
+    gone = {**rows[0], "guidelineId": "79", "jsonPath": f"https://{MAGIC_FILES}/guideline/79/gone.json"}
+    closed = {**rows[0], "guidelineId": "80", "jsonPath": f"https://{MAGIC_FILES}/private/80.json"}
+    page = {**rows[0], "guidelineId": "81", "jsonPath": f"https://{MAGIC_FILES}/guideline/81/page.json"}
+    away = {**rows[0], "guidelineId": "82", "jsonPath": "https://files.example.org/82.json"}
+    files.put("/guideline/81/page.json", "<!DOCTYPE html><html><title>Sign in</title></html>", content_type="text/html")
+    files.put("/private/80.json", "{}", content_type="application/json")
+    catalogue = [draft, *rows[:5], dutch, *rows[5:], gone, closed, page, away, rows[1]]
+    api.put("/api/v1/guidelines?limit=5000", json.dumps(catalogue, ensure_ascii=False), content_type="application/json")
+    api.fault("/api/v1/guidelines?limit=5000", {"status": 429, "headers": {"Retry-After": "0"}})
+    files.fault(str(rows[3]["jsonPath"]).partition(MAGIC_FILES)[2], {"status": 503, "headers": {"Retry-After": "0"}})
+    files.fault(str(rows[4]["jsonPath"]).partition(MAGIC_FILES)[2], {"truncate": 200})
+    api.close()
+    files.close()
+    return ["79", "80", "81"]
+
+
+def _magic_row(one: Guideline, native: str, path: str, *, scheme: str) -> dict[str, Any]:
+    return {
+        "shortCode": f"S{int(native):06X}",
+        "guidelineId": int(native),
+        "publishedId": int(native) + 1,
+        "name": _magic_name(one),
+        "jsonPath": f"{scheme}://{MAGIC_FILES}{path}",
+        "language": one.language if one.language != "en" else "en-gb",
+        "institutionName": "Sample Institute of Guidelines",
+        "publishDate": f"{one.published}T08:00:00.000+0000",
+        "publishedRecommendationCount": 3,
+    }
+
+
+def _magic_json(one: Guideline) -> dict[str, Any]:
+    """Sections of the guideline. Bullets become recommendations with a strength, and an introduction has what editors
+    leave behind; not so in what is republished from elsewhere (`plant`), which must read as it does there."""
+    own = not one.plant
+    sections = [_section("Introduction" if own else "")]
+    inner: dict[str, Any] | None = None
+    for block in one.blocks:
+        here = inner or sections[-1]
+        if block.kind == "heading2":
+            sections.append(_section(str(block.value)))
+            inner = None
+        elif block.kind == "heading3":
+            inner = _section(str(block.value))
+            sections[-1]["subSections"].append(inner)
+        elif block.kind == "bullets" and own:
+            for number, item in enumerate(block.value):
+                text = f"<p>{escaped(str(item))}</p>"
+                here["recommendations"].append({"text": text, "strength": _STRENGTHS[number % 4], "remarks": ""})
+        elif block.kind == "reference":
+            here["text"] += f"<p>{escaped(str(block.value))}</p>"
+        else:
+            here["text"] += html_blocks([block])
+    if own:
+        sections[0]["text"] += (
+            f'<p><img alt="" src="data:image/png;base64,{_PIXEL * 40}"></p><p>The dose was confirmed'
+            '<span class="ck-suggestion-marker ck-suggestion-marker-deletion"> at 999 mg</span>.</p>'
+        )
+        sections.append(_section("Declaration of interests", "<p>None of the 14 members has any.</p>"))
+    return {"name": _magic_name(one), "sections": sections}
+
+
+def _section(heading: str, text: str = "") -> dict[str, Any]:
+    return {"heading": heading, "text": text, "recommendations": [], "subSections": []}
+
+
+def _magic_name(one: Guideline) -> str:
+    return f"Archived: {one.title}" if one.status == "archived" else one.title
+
+
+# ------------------------------------------------------------------------------------------------------------ CDC
+
+
+def render_cdc(guidelines: Sequence[Guideline], folder: Path) -> list[str]:
+    """Write stacks.cdc.gov below `folder`; names of the listed items that cannot become documents."""
+    host = _host(folder, CDC, disallow="/restricted/")
+    ids = [native_id("cdc", one.slug) for one in guidelines]
+    listed = [*ids[:4], "7001", *ids[4:8], "7002", ids[0], *ids[8:], "7003"]
+    pages = [listed[start : start + 10] for start in range(0, len(listed), 10)]
+    starts = [f"/cbrowse?pid=cdc%3A100&parentId=cdc%3A100&maxResults=100&start={10 * n}" for n in range(len(pages))]
+    for number, page in enumerate(pages):
+        rows = "".join(f'<div class="object-title"><a href="/view/cdc/{one}">Record {one}</a></div>' for one in page)
+        rows += '<div class="object-title"><a href="https://www.example.org/view/cdc/1">Elsewhere</a></div>'
+        after = f'<a id="nextPage" href="{html.escape(starts[number + 1])}">Next</a>' if number + 1 < len(pages) else ""
+        host.put(
+            starts[number],
+            f"<!DOCTYPE html><html><body><main>{rows}{after}</main></body></html>",
+            content_type="text/html",
+        )
+    for number, (one, native) in enumerate(zip(guidelines, ids, strict=True)):
+        pdf = f"/view/cdc/{native}/cdc_{native}_DS1.pdf"
+        host.put(f"/view/cdc/{native}", _cdc_record(one, native, pdf if number % 4 else ""), content_type="text/html")
+        octets = "application/octet-stream" if number % 5 == 0 else "application/pdf"
+        host.put(pdf, guideline_pdf(one), content_type=octets)
+    broken = "/view/cdc/{0}/cdc_{0}_DS1.pdf"
+    for native in ("7001", "7002", "7003"):
+        host.put(
+            f"/view/cdc/{native}", _cdc_record(guidelines[0], native, broken.format(native)), content_type="text/html"
+        )
+    # A PDF that was cut when it was uploaded, and a sign-in page under a PDF's address; 7003 is not there at all.
+    host.put(broken.format("7001"), guideline_pdf(guidelines[0])[:700], content_type="application/pdf")
+    host.put(
+        broken.format("7002"), "<!DOCTYPE html><html><title>Sign in</title></html>", content_type="application/pdf"
+    )
+    host.fault(f"/view/cdc/{ids[1]}", {"status": 429, "headers": {"Retry-After": "0"}})
+    host.fault(broken.format(ids[2]), {"truncate": 400})
+    host.close()
+    return ["7001", "7002", "7003"]
+
+
+def _cdc_record(one: Guideline, native: str, pdf: str) -> str:
+    metas = {
+        "citation_title": one.title,
+        "citation_publication_date": one.published.replace("-", "/"),
+        "citation_publisher": "Centers for Disease Control and Prevention (U.S.) (synthetic)",
+        "citation_keywords": "synthetic",
+        "citation_pdf_url": f"https://{CDC}{pdf}" if pdf else "",
+    }
+    head = "".join(f'<meta name="{k}" content="{html.escape(v)}">' for k, v in metas.items() if v)
+    status = "<p>Status: Archived</p>" if one.status == "archived" else ""
+    return (
+        f'<!DOCTYPE html><html lang="en"><head><title>Stacks</title>{head}</head><body><header>A-Z index</header>'
+        f'<main><h1>{html.escape(one.title)}</h1>{status}<button id="download-document-submit">Download</button>'
+        f"<p>cdc:{native}</p></main></body></html>"
+    )
