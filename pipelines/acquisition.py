@@ -79,7 +79,7 @@ def _run(plan: Plan, source: str, routes: Mapping[str, str]) -> StageRun:
     # The snapshot is the result; a mark without it is worth nothing.
     folder.remove("")
     plan.raw(source).write_json(REQUEST, _request(plan, source))
-    block = AcquireSource(config, plan.raw(source).url, folder.url, http_arguments(plan, source, routes))
+    block = AcquireSource(config, plan.raw(source).url, folder.url, http_arguments(plan, routes))
     return StageRun(stage, folder, [source], [block], restricted=config.restricted)
 
 
@@ -103,15 +103,12 @@ def _check_same_request(plan: Plan, source: str) -> None:
         )
 
 
-def http_arguments(plan: Plan, source: str, routes: Mapping[str, str]) -> dict[str, Any]:
-    """What the polite client is built from."""
+def http_arguments(plan: Plan, routes: Mapping[str, str]) -> dict[str, Any]:
+    """What the polite client is built from; the delay between requests is the loader's own."""
     network = plan.recipe.network
-    card = plan.cards[source]
-    delay = plan.recipe.sources[source].options.get("delay_seconds", getattr(card, "delay_seconds", 1.0))
     return {
         "contact": network.contact,
         "routes": dict(routes),
-        "delay_seconds": float(delay),
         "timeout_seconds": (10.0, network.timeout_seconds),
         "max_tries": network.max_tries,
     }

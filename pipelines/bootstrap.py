@@ -16,13 +16,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 
 
-def stop(sentence):  # type: ignore[no-untyped-def]
+def stop(sentence: str) -> None:
     """Say what is wrong and end with 2."""
     sys.stderr.write("medtrove: " + sentence + "\n")
     raise SystemExit(2)
 
 
-def digest():  # type: ignore[no-untyped-def]
+def digest() -> str:
     """What an installation depends on."""
     found = hashlib.sha256(sys.version.encode())
     for name in ("pyproject.toml", "constraints.txt"):
@@ -31,7 +31,7 @@ def digest():  # type: ignore[no-untyped-def]
     return found.hexdigest()
 
 
-def make_environment():  # type: ignore[no-untyped-def]
+def make_environment() -> None:
     """Create `.venv`, or stop with the one sentence that helps."""
     try:
         import ensurepip  # noqa: F401
@@ -49,7 +49,7 @@ def make_environment():  # type: ignore[no-untyped-def]
     venv.EnvBuilder(with_pip=True, clear=True).create(VENV)
 
 
-def main(groups):  # type: ignore[no-untyped-def]
+def main(groups: "list[str]") -> None:
     """Install what is missing of `groups`."""
     if sys.version_info < LEAST:
         stop(
