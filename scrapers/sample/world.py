@@ -13,10 +13,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from scrapers.sample.blocks import Guideline
+from scrapers.sample.content import guidelines
 from scrapers.sample.host_physionet import write_physionet
 from scrapers.sample.host_pmc import paired_articles, write_pmc
 from scrapers.sample.host_pubmed import write_pubmed
 from scrapers.sample.host_together import write_together
+from scrapers.sample.plants import partners
+from scrapers.sample.publishers import native_id, render_cdc, render_cps, render_magic
 
 TRUTH_FILE = "truth.json"
 
@@ -26,6 +30,7 @@ def write_world(folder: Path, *, seed: int = 7) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     truth: dict[str, Any] = {}
     for part in (
+        _write_guidelines(folder, seed),
         write_pubmed(folder, seed, paired_articles(seed)),
         write_pmc(folder, seed),
         write_physionet(folder, seed),
@@ -34,6 +39,32 @@ def write_world(folder: Path, *, seed: int = 7) -> None:
         _merge(truth, part)
     text = json.dumps(truth, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     (folder / TRUTH_FILE).write_text(text, encoding="utf-8")
+
+
+def _write_guidelines(folder: Path, seed: int) -> dict[str, Any]:
+    """The three guideline publishers; returns what was planted."""
+    planted: dict[str, list[str]] = {}
+    broken = {}
+    for publisher, render in (("cps", render_cps), ("magic", render_magic), ("cdc", render_cdc)):
+        published = guidelines(publisher, seed)
+        broken[publisher] = render(published, folder)
+        for plant, slug in partners(publisher, seed).items():
+            planted.setdefault(plant, []).append(f"{publisher}:{native_id(publisher, slug)}")
+        for guideline in published:
+            if guideline.plant:
+                planted.setdefault(guideline.plant, []).append(_doc_id(publisher, guideline))
+    return {
+        "exact_duplicates": [sorted(planted["exact:1"])],
+        "near_duplicates": [sorted(planted["near:1"]), sorted(planted["near:2"])],
+        "dose_variants": [sorted(planted["dose:1"])],
+        "french": planted["french"],
+        "stubs": planted["stub"],
+        "broken_items": broken,
+    }
+
+
+def _doc_id(publisher: str, guideline: Guideline) -> str:
+    return f"{publisher}:{native_id(publisher, guideline.slug)}"
 
 
 def _merge(truth: dict[str, Any], part: dict[str, Any]) -> None:
