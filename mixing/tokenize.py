@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from manifests.errors import RecipeError
+from mixing.word_split import split_at_words
 
 TokenArray = npt.NDArray[np.unsignedinteger[Any]]
 """uint16 where the vocabulary allows, else uint32."""
@@ -161,14 +162,15 @@ class Encoder:
         import fastokens
 
         try:
-            fast = fastokens.Tokenizer.from_json_str(json.dumps(table))
+            fast = fastokens.Tokenizer.from_json_str(json.dumps(split_at_words(table)))
         except ValueError as error:
             self._refusal = f"fastokens does not support this file: {error}"
             return
         fast.no_truncation()
         fast.no_padding()
         self._fast = fast
-        if not self._agree([_PROBE]):
+        spelled = " ".join(entry["content"] for entry in table.get("added_tokens") or [])
+        if not self._agree([_PROBE, f"a {spelled} b", spelled.replace(" ", "")]):
             self._fast, self._refusal = None, "fastokens encodes the probe text differently"
 
     def _token(self, configured: str | None, usual: Iterable[str], *, wanted: bool, key: str, path: str) -> int | None:

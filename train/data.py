@@ -103,10 +103,15 @@ def make_batch(shards: Shards, rows: npt.ArrayLike, n_rows: int, *, rows_consume
     batch.input_ids[here] = taken.input_ids[:, :-1]
     batch.segment_ids[here] = segments[:, :-1]
     batch.position_ids[here] = positions[:, :-1]
-    learned = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0)
+    labels = batch.labels[here]
+    labels[:] = taken.input_ids[:, 1:]
+    # The label of a document's last token would be the first of the next one, or padding.
+    row, last = np.repeat(np.arange(len(taken)), np.diff(taken.offsets)), taken.doc_ends - 1
+    inside = last < length
+    labels[row[inside], last[inside]] = IGNORED
+    labels[segments[:, :-1] == 0] = IGNORED
     if taken.loss_mask is not None:
-        learned &= taken.loss_mask[:, 1:] > 0
-    batch.labels[here] = np.where(learned, taken.input_ids[:, 1:].astype(np.int64), IGNORED)
+        labels[taken.loss_mask[:, 1:] == 0] = IGNORED
     batch.source[here] = taken.source
     batch.tokens[here] = taken.tokens
     batch.row[here] = wanted
@@ -117,19 +122,20 @@ def _documents(rows: Rows) -> tuple[Int64Array, Int64Array]:
     """Segment number and position of every token of the rows; padding is segment 0 and counts on from its start."""
     n_rows, width = rows.input_ids.shape
     counts = np.diff(rows.offsets)
-    row = np.repeat(np.arange(n_rows), counts)
-    ends = rows.doc_ends.astype(np.int64)
-    inner = ends < width
-    borders = np.zeros((n_rows, width), dtype=np.int64)
-    borders[row[inner], ends[inner]] = 1
-    segments = np.cumsum(borders, axis=1) + 1
-    columns = np.arange(width)
-    starts = np.maximum.accumulate(np.where(borders > 0, columns, 0), axis=1)
-    segments[columns >= rows.used[:, None]] = 0
-    for removed in np.flatnonzero(rows.doc_key == REMOVED_KEY):
-        first = ends[removed - 1] if removed > rows.offsets[row[removed]] else 0
-        segments[row[removed], first : ends[removed]] = 0
-    return segments, columns - starts
+    # Pieces of all rows in order, with each row's padding as one more piece behind its documents.
+    places = np.cumsum(counts + 1) - 1
+    lengths = np.empty(len(rows.doc_ends) + n_rows, dtype=np.int64)
+    numbers = np.zeros(len(lengths), dtype=np.int64)
+    documents = np.ones(len(lengths), dtype=bool)
+    documents[places] = False
+    lengths[places] = width - rows.used
+    lengths[documents] = rows.lengths
+    first = np.repeat(rows.offsets[:-1], counts)
+    numbers[documents] = np.where(rows.doc_key == REMOVED_KEY, 0, np.arange(len(rows.doc_ends)) - first + 1)
+    starts = np.cumsum(lengths) - lengths
+    segments = np.repeat(numbers, lengths).reshape(n_rows, width)
+    positions = np.arange(n_rows * width) - np.repeat(starts, lengths)
+    return segments, positions.reshape(n_rows, width)
 
 
 def _torch(batch: Batch) -> Batch:

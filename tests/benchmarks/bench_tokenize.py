@@ -115,16 +115,19 @@ def made(kind: str, texts: Sequence[str]) -> str:
     return str(tokenizer.to_str())
 
 
-def timed(encode: Callable[[list[str]], Any], texts: Sequence[str]) -> tuple[float, list[Any]]:
-    seconds, results = 0.0, []
+def timed(encoders: Sequence[Callable[[list[str]], Any]], texts: Sequence[str]) -> list[tuple[float, list[list[Any]]]]:
+    """CPU seconds and ids of each encoder; they take turns, so that a busy machine is busy for all."""
+    seconds: list[float] = [0.0] * len(encoders)
+    results: list[list[list[Any]]] = [[] for _ in encoders]
     for i in range(0, len(texts), BATCH):
         batch = list(texts[i : i + BATCH])
-        began = time.process_time()
-        encoded = encode(batch)
-        seconds += time.process_time() - began
-        # Millions of Python integers kept alive would slow the library down: keep arrays.
-        results.append([np.asarray(ids, dtype=np.uint32) for ids in encoded])
-    return seconds, results
+        for number, encode in enumerate(encoders):
+            began = time.process_time()
+            encoded = encode(batch)
+            seconds[number] += time.process_time() - began
+            # Millions of Python integers kept alive would slow the library down: keep arrays.
+            results[number].append([np.asarray(ids, dtype=np.uint32) for ids in encoded])
+    return list(zip(seconds, results, strict=True))
 
 
 def compare(kind: str, training: Sequence[str], unseen: Sequence[str], folder: Path) -> dict[str, Any]:
@@ -141,8 +144,7 @@ def compare(kind: str, training: Sequence[str], unseen: Sequence[str], folder: P
         return [encoding.ids for encoding in library.encode_batch(texts, add_special_tokens=False)]
 
     encoder.start_block()
-    seconds, encoded = timed(ours, unseen)
-    library_seconds, reference = timed(plain, unseen)
+    (seconds, encoded), (library_seconds, reference) = timed((ours, plain), unseen)
     other = 0
     for block, documents in zip(encoded, reference, strict=True):
         other += sum(not np.array_equal(a[1:-1], b) for a, b in zip(block, documents, strict=True))

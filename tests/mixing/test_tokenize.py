@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from manifests.errors import RecipeError
 from mixing.tokenize import Encoder, join
+from mixing.word_split import split_at_words
 
 TEXTS = ["dose 5 mg/kg, INR 2.0–3.0", "", "the tag </s> ends nothing, nor does <s>", "中文 🩺 \x00 tail"]
 
@@ -133,6 +135,71 @@ def test_a_config_beside_the_file_names_the_tokens(tokenizer_file: Path, tmp_pat
     encoder = Encoder(str(path), bos=True, eos=True)
     assert (encoder.bos_id, encoder.eos_id) == (0, 2)
     assert encoder.describe()["sha256"] == encoder.file_sha256
+
+
+def llama2_style(path: Path, *, crossing: bool = False, angle: bool = True) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    if not crossing:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    # Without these letters fastokens 0.3.5 makes control tokens of spelled ones; the probe then refuses it.
+    letters = sorted(set("<>/sunk[]|EP_endoftx"))
+    trainer = trainers.BpeTrainer(
+        vocab_size=440, special_tokens=special, initial_alphabet=letters if angle else [], show_progress=False
+    )
+    random_ = random.Random(9)
+    words = ["dose", "mg", "of", "the", "renal", "", "not", "INR", "warfarin"]
+    texts = [" ".join(random_.choices(words, k=50)) for _ in range(60)]
+    tokenizer.train_from_iterator([text.replace(" ", "▁") for text in texts] if crossing else texts, trainer)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    table = json.loads(tokenizer.to_str())
+    table["pre_tokenizer"] = None
+    table["added_tokens"] = [entry for entry in table["added_tokens"] if not entry["content"].startswith("<0x")]
+    path.write_text(json.dumps(table))
+    reference = Tokenizer.from_file(str(path))
+    reference.encode_special_tokens = True
+    return reference
+
+
+@pytest.fixture(scope="module")
+def llama2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoder, Tokenizer]:
+    path = tmp_path_factory.mktemp("llama2") / "tokenizer.json"
+    reference = llama2_style(path)
+    return Encoder(str(path), bos=True, eos=False), reference
+
+
+@given(st.lists(st.text(st.sampled_from("dosemg of the\n  ▁renal²é中</s>🩺"), max_size=60), min_size=1, max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_words_apart_have_the_ids_of_the_whole_text(llama2: tuple[Encoder, Tokenizer], texts: list[str]) -> None:
+    encoder, reference = llama2
+    assert encoder.engine == "fastokens"
+    flat, offsets = encoder._flat(texts)
+    for i, text in enumerate(texts):
+        expected = reference.encode(text, add_special_tokens=False).ids
+        assert flat[offsets[i] : offsets[i + 1]].tolist() == expected
+
+
+def test_an_encoder_that_makes_control_tokens_of_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    reference = llama2_style(path, angle=False)
+    encoder = Encoder(str(path), bos=False, eos=False)
+    assert (encoder.engine, encoder.reason) == ("tokenizers", "fastokens encodes the probe text differently")
+    assert encoder.encode(["a </s> b"])[0].tolist() == reference.encode("a </s> b", add_special_tokens=False).ids
+
+
+def test_words_are_split_only_where_no_token_goes_past_one(tmp_path: Path) -> None:
+    llama2_style(tmp_path / "a.json")
+    table = json.loads((tmp_path / "a.json").read_text())
+    assert split_at_words(table)["pre_tokenizer"] is not None
+    assert table["pre_tokenizer"] is None
+    llama2_style(tmp_path / "b.json", crossing=True)
+    table = json.loads((tmp_path / "b.json").read_text())
+    assert any("e▁" in token for token in table["model"]["vocab"])
+    assert split_at_words(table) is table
+    for change in ({"ignore_merges": True}, {"byte_fallback": False}, {"dropout": 0.1}):
+        other = json.loads((tmp_path / "a.json").read_text())
+        other["model"] |= change
+        assert split_at_words(other) is other
 
 
 @pytest.mark.parametrize(
