@@ -163,7 +163,8 @@ def test_a_truncated_stream_gives_its_good_records_and_then_says_so() -> None:
     found: list[object] = []
 
     def read() -> None:
-        found.extend(medline.parse(gzip.open(io.BytesIO(packed[: len(packed) // 2]))))
+        with gzip.open(io.BytesIO(packed[: len(packed) // 2])) as stream:
+            found.extend(medline.parse(stream))
 
     # `extend` keeps what came before the error.
     with pytest.raises(Unreadable, match=r"extract\.corrupt"):
