@@ -8,6 +8,7 @@ the same answer on every run.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,6 +54,7 @@ ENGLISH_SHARE = 0.14
 Detect = Callable[[str], tuple[str, float]]
 
 
+@functools.cache
 def _py3langid() -> Detect:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
@@ -129,7 +131,7 @@ def language_rule(
         )
     wanted = frozenset(allowed)
     sure_english = "en" in wanted and model is None
-    detect = _py3langid() if model is None else _fasttext(model)
+    given = None if model is None else _fasttext(model)
 
     def rule(document: Document, /) -> Verdict:
         prose = sample(document.text)
@@ -140,7 +142,8 @@ def language_rule(
             share = english_share(prose)
             if share >= ENGLISH_SHARE:
                 return Keep({"letters": float(n_letters), "english_share": round(share, 6)}, {"lang": "en"})
-        lang, confidence = detect(prose)
+        # The default detector takes a second to load, and most sources never need it.
+        lang, confidence = (given or _py3langid())(prose)
         measures = {"letters": float(n_letters), "confidence": round(confidence, 6)}
         if lang in wanted:
             return Keep(measures, {"lang": lang})

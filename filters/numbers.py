@@ -43,7 +43,7 @@ _BASES = (
     r"tabs?|tablets?|caps?|capsules?|drops?|puffs?|doses?|cells?|copies|CFU|cfu|FEV1|kD|kDa|cc|lbs?|oz|in(?:ch(?:es)?)?|ft|dB|D"
 )
 _UNIT = rf"(?:{_BASES})(?:\^?[-+]?[1-4])?"
-_UNITS = rf"(?:%|‰|{_UNIT}(?:[/·.](?:\d[\d.]*[ ]?)?{_UNIT})*)(?![A-Za-zμ\d]|\.\d)"
+_UNITS = rf"(?:%|‰|{_UNIT}(?:[/·.](?:\d[\d.]*[ ]?)?{_UNIT})*)(?![A-Za-zμ\d^]|[.,]\d)"
 _TOKENS = re.compile(
     rf"(?P<comparator>\+/-|<=|>=|=<|=>|[<>=≤≥⩽⩾≦≧±~≈∼≃≠])|(?P<number>{_NUMBER})(?:(?:[ \t]*|-)(?P<unit>{_UNITS}))?"
 )
