@@ -43,13 +43,16 @@ def reachable(routes: Mapping[str, str]) -> Iterator[dict[str, str]]:
             yield dict(server.routes)
 
 
-def acquire(plan: Plan, *, offline: bool, workers: int, display: Display) -> None:
-    """Fetch every source whose snapshot is not complete; SourceError if that needs a network and `offline`."""
+def acquire(plan: Plan, *, offline: bool, workers: int, display: Display) -> int:
+    """Fetch every source whose snapshot is not complete; SourceError if that needs a network and `offline`.
+
+    Returns the peak resident memory of the largest task, in bytes.
+    """
     for source in plan.recipe.sources:
         _check_same_request(plan, source)
     missing = [source for source in plan.recipe.sources if not plan.digest(source)]
     if not missing:
-        return
+        return 0
     if offline:
         raise SourceError(
             f"the snapshots of {', '.join(missing)} are not complete.",
@@ -59,7 +62,7 @@ def acquire(plan: Plan, *, offline: bool, workers: int, display: Display) -> Non
         )
     with reachable(plan.recipe.routes) as routes:
         runs = [_run(plan, source, routes) for source in missing]
-        run_stages(runs, workers=workers, display=display)
+        peak_bytes = run_stages(runs, workers=workers, display=display)
     still = [source for source in missing if not plan.digest(source)]
     if still:
         raise SourceError(
@@ -70,6 +73,7 @@ def acquire(plan: Plan, *, offline: bool, workers: int, display: Display) -> Non
         )
     for source in missing:
         _check_not_empty(plan.raw(source), source)
+    return peak_bytes
 
 
 def _run(plan: Plan, source: str, routes: Mapping[str, str]) -> StageRun:
@@ -79,7 +83,7 @@ def _run(plan: Plan, source: str, routes: Mapping[str, str]) -> StageRun:
     # The snapshot is the result; a mark without it is worth nothing.
     folder.remove("")
     plan.raw(source).write_json(REQUEST, _request(plan, source))
-    block = AcquireSource(config, plan.raw(source).url, folder.url, http_arguments(plan, routes))
+    block = AcquireSource(config, plan.raw(source).url, folder.url, http_arguments(plan, source, routes))
     return StageRun(stage, folder, [source], [block], restricted=config.restricted)
 
 
@@ -103,10 +107,13 @@ def _check_same_request(plan: Plan, source: str) -> None:
         )
 
 
-def http_arguments(plan: Plan, routes: Mapping[str, str]) -> dict[str, Any]:
-    """What the polite client is built from; the delay between requests is the loader's own."""
+def http_arguments(plan: Plan, source: str, routes: Mapping[str, str]) -> dict[str, Any]:
+    """What the polite client is built from; a delay that the recipe gives goes before the loader's own."""
     network = plan.recipe.network
+    options = plan.recipe.sources[source].options
+    delay = {"delay_seconds": float(options["delay_seconds"])} if "delay_seconds" in options else {}
     return {
+        **delay,
         "contact": network.contact,
         "routes": dict(routes),
         "timeout_seconds": (10.0, network.timeout_seconds),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from manifests.verify import verify
 from manifests.write import CORPUS
 from pipelines.acquisition import acquire
 from pipelines.assembly import assemble, run_record
-from pipelines.executors import Display, StageRun, run_stages, workers_for
+from pipelines.executors import Display, StageRun, own_peak_bytes, run_stages, workers_for
 from pipelines.passes import (
     dedup_run,
     encoder,
@@ -78,10 +77,11 @@ def run_build(plan: Plan, *, workers: int = 0, offline: bool = False, display: D
     executor = plan.recipe.executor
     count = workers_for(workers or executor.workers, executor.gigabytes_per_worker)
 
-    def run(runs: Sequence[StageRun | None]) -> None:
-        run_stages([one for one in runs if one is not None], workers=count, display=display)
+    peaks = [acquire(plan, offline=offline, workers=count, display=display)]
 
-    acquire(plan, offline=offline, workers=count, display=display)
+    def run(runs: Sequence[StageRun | None]) -> None:
+        peaks.append(run_stages([one for one in runs if one is not None], workers=count, display=display))
+
     sources = list(plan.recipe.sources)
     unprepared = [source for source in sources if not stage_is_done(plan.folder(plan.prepare(source)))]
     run([profile_run(plan, source) for source in unprepared])
@@ -93,9 +93,9 @@ def run_build(plan: Plan, *, workers: int = 0, offline: bool = False, display: D
     run([mix_run(plan)])
 
     def run_facts() -> dict[str, Any]:
-        return run_record(
-            plan, started=started.isoformat(), seconds=time.monotonic() - clock, peak_bytes=peak_bytes(), workers=count
-        )
+        seconds = time.monotonic() - clock
+        peak_bytes = max(own_peak_bytes(), *peaks)
+        return run_record(plan, started=started.isoformat(), seconds=seconds, peak_bytes=peak_bytes, workers=count)
 
     assemble(plan, run_facts=run_facts)
     return finished(plan)
@@ -128,13 +128,6 @@ def _example(build: Store) -> str:
     table = pq.read_table(build.reading("manifest/documents.parquet"), columns=["doc_id", "fate"])
     told = table.filter(pc.equal(table["fate"], "dedup.near_duplicate"))
     return str((told if len(told) else table)["doc_id"][0].as_py()) if len(table) else ""
-
-
-def peak_bytes() -> int:
-    """Peak resident memory of this process and of its largest child, in bytes (Linux counts in KiB)."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return int(max(own, child)) * 1024
 
 
 def latest_build(out: Store) -> Store:

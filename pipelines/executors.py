@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import traceback
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -102,7 +103,8 @@ class _Live:
     task: _Task
     process: BaseProcess
     connection: Connection
-    outcome: str | None = field(default=None)
+    outcome: str | None = None
+    peak_bytes: int = 0
 
 
 def workers_for(requested: int, gigabytes_each: float) -> int:
@@ -117,8 +119,11 @@ def workers_for(requested: int, gigabytes_each: float) -> int:
     return max(1, min(cores, int(free_bytes / (gigabytes_each * 1e9))))
 
 
-def run_stages(runs: Sequence[StageRun], *, workers: int, display: Display) -> None:
-    """Run the stages' unfinished tasks on `workers` processes; CheckFailed names every task that failed."""
+def run_stages(runs: Sequence[StageRun], *, workers: int, display: Display) -> int:
+    """Run the stages' unfinished tasks on `workers` processes; CheckFailed names every task that failed.
+
+    Returns the peak resident memory of the largest task, in bytes; 0 if none ran.
+    """
     waiting: deque[_Task] = deque()
     left: dict[int, int] = {}
     for run in runs:
@@ -134,7 +139,7 @@ def run_stages(runs: Sequence[StageRun], *, workers: int, display: Display) -> N
         if not ranks:
             finish_stage(run.folder, run.stage, len(run.tasks))
             display.stage_finished(run)
-    failures = _run_tasks(waiting, left, workers=workers, display=display)
+    failures, peak_bytes = _run_tasks(waiting, left, workers=workers, display=display)
     if failures:
         listed = "\n".join(f"  {_name(failure.task)}: {failure.sentence}" for failure in failures)
         raise CheckFailed(
@@ -142,18 +147,22 @@ def run_stages(runs: Sequence[StageRun], *, workers: int, display: Display) -> N
             why="Finished tasks are kept.",
             fix="Correct the cause and run the same command again: it continues where it stopped.",
         )
+    return peak_bytes
 
 
 def _name(task: _Task) -> str:
     return f"{task.run.stage.name} {task.run.stage.source}, task {task.rank}"
 
 
-def _run_tasks(waiting: deque[_Task], left: dict[int, int], *, workers: int, display: Display) -> list[_Failure]:
+def _run_tasks(
+    waiting: deque[_Task], left: dict[int, int], *, workers: int, display: Display
+) -> tuple[list[_Failure], int]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     live: list[_Live] = []
     alone: deque[_Task] = deque()
     failures: list[_Failure] = []
+    peak_bytes = 0
     try:
         while waiting or live or alone:
             while waiting and len(live) < workers:
@@ -170,6 +179,7 @@ def _run_tasks(waiting: deque[_Task], left: dict[int, int], *, workers: int, dis
                 _listen(one, display)
                 live.remove(one)
                 one.connection.close()
+                peak_bytes = max(peak_bytes, one.peak_bytes)
                 sentence = _verdict(one)
                 if sentence is None:
                     display.task_finished(one.task.run, one.task.rank)
@@ -185,7 +195,7 @@ def _run_tasks(waiting: deque[_Task], left: dict[int, int], *, workers: int, dis
         for one in live:
             one.process.kill()
             one.process.join()
-    return failures
+    return failures, peak_bytes
 
 
 def _start(context: Any, task: _Task) -> _Live:
@@ -202,6 +212,8 @@ def _listen(one: _Live, display: Display) -> None:
             kind, done, note = one.connection.recv()
             if kind == "beat":
                 display.task_progress(one.task.run, one.task.rank, done, note)
+            elif kind == "peak":
+                one.peak_bytes = done
             else:
                 one.outcome = note
     except (EOFError, OSError):
@@ -239,3 +251,9 @@ def _work(executor: LocalExecutor, rank: int, sending: Connection) -> None:
                 ("failed", 0, f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}")
             )
         sys.stderr = sys.__stderr__
+    sending.send(("peak", own_peak_bytes(), ""))
+
+
+def own_peak_bytes() -> int:
+    """Peak resident memory of this process, in bytes (Linux counts in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

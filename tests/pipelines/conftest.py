@@ -145,7 +145,7 @@ def pages() -> dict[str, str]:
     texts["leeches"] = texts["g1"].replace("aspirin", "leech") + "</p><p>Leech leech leech, they said in the old days."
     links = "".join(f'<li><a class="guideline" id="{name}" href="/g/{name}">{name}</a></li>' for name in texts)
     made = {
-        f"/g/{name}": f"<html><nav>Menu</nav><article><h1>Guideline {name}</h1><p>{text}</p></article></html>"
+        f"/g/{name}": f"<html><nav>Menu</nav><article><h1>A guideline of the society</h1><p>{text}</p></article></html>"
         for name, text in texts.items()
     }
     made["/guidelines"] = f"<html><body><ul>{links}</ul></body></html>"
