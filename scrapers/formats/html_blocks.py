@@ -11,8 +11,6 @@ from typing import Any
 
 from bs4 import Tag
 from bs4.element import NavigableString
-from lxml import etree
-
 from scrapers.formats import xml_safe
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.inline import CITE_END, CITE_START, LOWERED, LOWERED_END, NUMERIC_MARK, RAISED, RAISED_END, finish
@@ -297,5 +295,4 @@ def _math(element: Tag) -> str:
         root = xml_safe.parse(str(element).encode())
     except Unreadable:
         return element.get_text(" ", strip=True)
-    etree.cleanup_namespaces(root)
     return linear(root)

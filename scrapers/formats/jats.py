@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from scrapers.formats import jats_floats as _floats  # noqa: F401  (registers figures, tables and footnotes)
+from scrapers.formats import jats_lists as _lists  # noqa: F401  (registers lists)
 from scrapers.formats import xml_safe
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.inline import collapse, normalise

@@ -12,8 +12,7 @@ from typing import Any
 from scrapers.formats import jats_inline
 from scrapers.formats.inline import collapse, finish
 from scrapers.formats.jats_inline import Context, formula, inline_text, preferred, walk
-from scrapers.formats.jats_removed import REMOVED_ELEMENTS, removed_by_title, removed_by_type, removed_footnote
-from scrapers.formats.jats_tables import OASIS, table
+from scrapers.formats.jats_removed import REMOVED_ELEMENTS, removed_by_title, removed_by_type
 from scrapers.formats.mathml import MATHML
 
 Blocks = list[str]
@@ -36,11 +35,11 @@ def render_one(element: Any, blocks: Blocks, depth: int, context: Context) -> No
     if handler is not None:
         handler(element, blocks, depth, context)
     elif tag in REMOVED_ELEMENTS:
-        _removed(REMOVED_ELEMENTS[tag], context)
+        removed(REMOVED_ELEMENTS[tag], context)
     elif _holds_blocks(element):
         render(element, blocks, depth, context)
     else:
-        _append(inline_text_of_piece(element, context), blocks, context)
+        append(inline_text_of_piece(element, context), blocks, context)
 
 
 def inline_text_of_piece(element: Any, context: Context) -> str:
@@ -58,7 +57,8 @@ def _loose(text: str | None, blocks: Blocks) -> None:
         blocks.append(finish(text, {}))
 
 
-def _append(text: str, blocks: Blocks, context: Context) -> None:
+def append(text: str, blocks: Blocks, context: Context) -> None:
+    """Append a finished block, and the footnotes met inside it."""
     if text:
         blocks.append(text)
     if context.notes:
@@ -66,7 +66,8 @@ def _append(text: str, blocks: Blocks, context: Context) -> None:
         context.notes.clear()
 
 
-def _removed(name: str, context: Context) -> None:
+def removed(name: str, context: Context) -> None:
+    """Count one block that leaves whole."""
     context.count(f"extract.{name}")
 
 
@@ -89,12 +90,13 @@ def title_of(element: Any, context: Context) -> str:
     return collapse(" ".join(parts))
 
 
-def _section(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+def section(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+    """A section with its heading, or nothing when its type or title says that it leaves."""
     reason = removed_by_type(element.get("sec-type") or element.get("notes-type"))
     title = title_of(element, context)
     reason = reason or removed_by_title(title)
     if reason:
-        _removed(reason, context)
+        removed(reason, context)
         return
     start = len(blocks)
     if title:
@@ -113,17 +115,17 @@ def _count_names(element: Any) -> int:
 def paragraph(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     """A paragraph; blocks inside it stand between its parts."""
     if len(element) == 0:
-        _append(inline_text(element, context), blocks, context)
+        append(inline_text(element, context), blocks, context)
         return
     if not any(child.tag in IN_PARAGRAPH for child in element):
-        _append(inline_text(element, context), blocks, context)
+        append(inline_text(element, context), blocks, context)
         return
     pieces: list[str] = [element.text or ""]
     for child in element:
         tag = child.tag
         handler = IN_PARAGRAPH.get(tag)
         if handler is not None:
-            _append(finish(pieces, context.counts), blocks, context)
+            append(finish(pieces, context.counts), blocks, context)
             pieces = []
             handler(child, blocks, depth, context)
         else:
@@ -134,136 +136,7 @@ def paragraph(element: Any, blocks: Blocks, depth: int, context: Context) -> Non
                 inline(child, pieces, context)
         if child.tail:
             pieces.append(child.tail)
-    _append(finish(pieces, context.counts), blocks, context)
-
-
-def _caption(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    """Label and caption as one paragraph, wherever in the element they stand."""
-    parts: Blocks = []
-    label = element.find("label")
-    named = inline_text(label, context) if label is not None else ""
-    for caption in element.iterfind("caption"):
-        render(caption, parts, depth, context, skip=("title",) if caption.find("title") is not None else ())
-        title = caption.find("title")
-        if title is not None:
-            text = inline_text(title, context)
-            if text:
-                parts.insert(0, text)
-    if named:
-        named = named if named[-1] in ".:" else f"{named}."
-        parts.insert(0, named)
-    if parts and not any("\n" in part for part in parts):
-        parts = [" ".join(parts)]
-    blocks += parts
-    _append("", blocks, context)
-
-
-def _figure(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    _caption(element, blocks, depth, context)
-    render(element, blocks, depth, context, skip=("label", "caption", "title"))
-
-
-def _table_wrap(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    _caption(element, blocks, depth, context)
-    before = len(blocks)
-    render(element, blocks, depth, context, skip=("label", "caption", "table-wrap-foot"))
-    if len(blocks) == before:
-        context.count("extract.table_pictures")
-    context.in_table = True
-    for foot in element.iterfind("table-wrap-foot"):
-        render(foot, blocks, depth, context)
-    context.in_table = False
-
-
-def _table(element: Any, blocks: Blocks, _depth: int, context: Context) -> None:
-    _append(table(element, context), blocks, context)
-
-
-def _footnote(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    parts: Blocks = []
-    render(element, parts, depth, context, skip=("label",))
-    label = element.find("label")
-    mark = inline_text(label, context) if label is not None else ""
-    if mark and parts:
-        parts[0] = f"{mark} {parts[0]}"
-    blocks += parts
-
-
-def _footnotes(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    if removed_by_title(title_of(element, context)):
-        _removed("author_notes", context)
-        return
-    for note in element:
-        if note.tag == "fn":
-            parts: Blocks = []
-            name = removed_footnote(note, collapse("".join(note.itertext())))
-            if name:
-                _removed(name, context)
-                continue
-            _footnote(note, parts, depth, context)
-            blocks += parts
-        elif note.tag not in ("title", "label"):
-            handler = BLOCKS.get(note.tag)
-            if handler is not None:
-                handler(note, blocks, depth, context)
-
-
-def _list(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    title = title_of(element, context)
-    if title:
-        blocks.append(title)
-    lines: list[str] = []
-    for item in element:
-        if item.tag in ("label", "title") or not isinstance(item.tag, str):
-            continue
-        parts: Blocks = []
-        if item.tag == "list-item":
-            render(item, parts, depth, context, skip=("label",))
-            label = item.find("label")
-            mark = inline_text(label, context) if label is not None else ""
-            if any(character.isalnum() for character in mark):
-                parts[:1] = [f"{mark} {parts[0]}"] if parts else [mark]
-        else:
-            handler = BLOCKS.get(item.tag)
-            if handler is not None:
-                handler(item, parts, depth, context)
-            else:
-                _append(inline_text(item, context), parts, context)
-        if parts:
-            lines.append(bullet(parts))
-    if lines:
-        blocks.append("\n".join(lines))
-
-
-def bullet(parts: Blocks) -> str:
-    """One list item: its first block after the dash, the others indented below it."""
-    return "- " + "\n".join(parts).replace("\n", "\n  ")
-
-
-def _definitions(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    title = title_of(element, context)
-    if title:
-        blocks.append(heading(depth, title))
-    lines: list[str] = []
-    for item in element:
-        if item.tag in ("title", "label"):
-            continue
-        if item.tag == "def-list":
-            inner: Blocks = []
-            _definitions(item, inner, depth, context)
-            lines += ["  " + part.replace("\n", "\n  ") for part in inner]
-            continue
-        terms = ", ".join(text for term in item.iterfind("term") if (text := inline_text(term, context)))
-        parts: Blocks = []
-        render(item, parts, depth, context, skip=("term", "label"))
-        if terms and parts:
-            parts[0] = f"{terms.rstrip(':')}: {parts[0]}"
-        elif terms:
-            parts = [terms]
-        if parts:
-            lines.append(bullet(parts))
-    if lines:
-        blocks.append("\n".join(lines))
+    append(finish(pieces, context.counts), blocks, context)
 
 
 def _boxed(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
@@ -273,17 +146,13 @@ def _boxed(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     render(element, blocks, depth + 1 if title else depth, context, skip=("label", "title"))
 
 
-def _boxed_caption(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    render(element, blocks, depth, context, skip=("title",))
-
-
 def _formula(element: Any, blocks: Blocks, _depth: int, context: Context) -> None:
     text = formula(element, context)
     if text.startswith("$") and text.endswith("$") and text.count("$") == 2:
         text = f"${text}$"
     label = element.find("label")
     mark = inline_text(label, context) if label is not None else ""
-    _append(f"{text} {mark}" if mark else text, blocks, context)
+    append(f"{text} {mark}" if mark else text, blocks, context)
 
 
 def _opened(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
@@ -298,7 +167,7 @@ def _alternatives(element: Any, blocks: Blocks, depth: int, context: Context) ->
     if handler is not None:
         handler(child, blocks, depth, context)
     else:
-        _append(inline_text_of_piece(child, context), blocks, context)
+        append(inline_text_of_piece(child, context), blocks, context)
 
 
 def _picture(element: Any, _blocks: Blocks, _depth: int, context: Context) -> None:
@@ -317,58 +186,52 @@ def _title(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
         blocks.append(heading(depth, text))
 
 
-def _with_heading(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    _section(element, blocks, depth, context)
+BLOCKS: dict[Any, Handler] = {}
+"""Elements that stand as blocks of their own, and how each is written."""
+
+IN_PARAGRAPH: dict[Any, Handler] = {}
+"""Those of them that a paragraph may hold and that end its line."""
+
+_NO_BREAK = frozenset({"p", "fn", "alternatives", "graphic", "title", "subtitle", "caption", "tbody", f"{MATHML}math"})
 
 
-BLOCKS: dict[Any, Handler] = {
-    "p": paragraph,
-    "sec": _section,
-    "app": _with_heading,
-    "notes": _with_heading,
-    "glossary": _with_heading,
-    "title": _title,
-    "subtitle": _title,
-    "caption": _boxed_caption,
-    "fig": _figure,
-    "fig-group": _figure,
-    "table-wrap": _table_wrap,
-    "table-wrap-group": _figure,
-    "table": _table,
-    "array": _opened,
-    f"{OASIS}table": _table,
-    "tbody": _table,
-    "fn": _footnote,
-    "fn-group": _footnotes,
-    "list": _list,
-    "def-list": _definitions,
-    "boxed-text": _boxed,
-    "statement": _boxed,
-    "disp-formula": _formula,
-    "disp-formula-group": _opened,
-    f"{MATHML}math": _formula,
-    "disp-quote": _opened,
-    "verse-group": _opened,
-    "speech": _opened,
-    "app-group": _with_heading,
-    "floats-group": _opened,
-    "alternatives": _alternatives,
-    "graphic": _picture,
-    "media": _figure,
-    "chem-struct-wrap": _figure,
-    "preformat": _preformatted,
-    "code": _preformatted,
-}
-"""Elements that stand as blocks of their own."""
+def register(handlers: dict[Any, Handler]) -> None:
+    """Make `handlers` known; the modules of this reader each add their own elements."""
+    BLOCKS.update(handlers)
+    IN_PARAGRAPH.update({tag: handler for tag, handler in handlers.items() if tag not in _NO_BREAK})
 
 
-def _supplement(_element: Any, _blocks: Blocks, _depth: int, context: Context) -> None:
-    _removed("supplements", context)
+def _leaves(name: str) -> Handler:
+    def handle(_element: Any, _blocks: Blocks, _depth: int, context: Context) -> None:
+        removed(name, context)
+
+    return handle
 
 
-IN_PARAGRAPH: dict[Any, Handler] = {
-    tag: handler
-    for tag, handler in BLOCKS.items()
-    if tag not in ("p", "fn", "alternatives", "graphic", "title", "subtitle", f"{MATHML}math", "tbody", "caption")
-} | {"supplementary-material": _supplement, "ref-list": lambda _e, _b, _d, context: _removed("references", context)}
-"""Blocks that a paragraph may hold and that end its line."""
+register(
+    {
+        "p": paragraph,
+        "sec": section,
+        "app": section,
+        "notes": section,
+        "glossary": section,
+        "app-group": section,
+        "title": _title,
+        "subtitle": _title,
+        "boxed-text": _boxed,
+        "statement": _boxed,
+        "disp-formula": _formula,
+        "disp-formula-group": _opened,
+        f"{MATHML}math": _formula,
+        "disp-quote": _opened,
+        "verse-group": _opened,
+        "speech": _opened,
+        "floats-group": _opened,
+        "alternatives": _alternatives,
+        "graphic": _picture,
+        "preformat": _preformatted,
+        "code": _preformatted,
+    }
+)
+IN_PARAGRAPH["supplementary-material"] = _leaves("supplements")
+IN_PARAGRAPH["ref-list"] = _leaves("references")

@@ -21,7 +21,6 @@ _FEWEST_CHARS_PER_PAGE = 8
 
 _LINE_HYPHEN = "\ufffe"
 _SOFT = re.compile(r"(\S*)\ufffe\s*\n?\s*(\S*)")
-_DIGITS = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(
     r"(?:page\s+)?[-\u2013\u2014|\s]*(\d{1,4})[-\u2013\u2014|\s]*(?:(?:of|/)\s*\d{1,4})?\s*$", re.I
 )
@@ -99,12 +98,12 @@ def _lines(page: str) -> list[str]:
 
 def _remove_running_lines(pages: list[list[str]], counts: dict[str, int]) -> None:
     """Take out of the first and last lines of every page what repeats there, and the page's own number."""
-    seen: Counter[str] = Counter()
-    for page in pages:
-        seen.update({_shape(line) for line in _margins(page)})
-    enough = max(_FEWEST_REPEATS, len(pages) * 3 // 10)
-    running = {shape for shape, times in seen.items() if times >= enough and len(shape) > 2}
     offset = _numbering(pages)
+    seen: Counter[str] = Counter()
+    for number, page in enumerate(pages):
+        seen.update({_shape(line, number, offset) for line in _margins(page)})
+    enough = max(_FEWEST_REPEATS, len(pages) * 3 // 10)
+    running = {shape for shape, times in seen.items() if times >= enough and any(map(str.isalpha, shape))}
     for number, page in enumerate(pages):
         for top in (True, False):
             for _ in range(_MARGIN_LINES):
@@ -112,7 +111,7 @@ def _remove_running_lines(pages: list[list[str]], counts: dict[str, int]) -> Non
                     break
                 line = page[0] if top else page[-1]
                 own = offset is not None and _page_number(line) == number + offset
-                if not own and _shape(line) not in running:
+                if not own and _shape(line, number, offset) not in running:
                     break
                 del page[0 if top else -1]
                 name = "extract.page_numbers" if own else "extract.running_lines"
@@ -123,10 +122,9 @@ def _margins(page: list[str]) -> list[str]:
     return page[:_MARGIN_LINES] + page[max(_MARGIN_LINES, len(page) - _MARGIN_LINES) :]
 
 
-def _shape(line: str) -> str:
-    """A line without what changes from page to page; empty for lines of digits, which may be a table's."""
-    shape = _DIGITS.sub("#", line)
-    return shape if any(character.isalpha() for character in shape) else ""
+def _shape(line: str, number: int, offset: int | None) -> str:
+    """A line without the page's own number: any other number makes it another line, it may be a dose."""
+    return line if offset is None else re.sub(rf"(?<!\d){number + offset}(?!\d)", "#", line)
 
 
 def _page_number(line: str) -> int | None:

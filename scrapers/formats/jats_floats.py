@@ -1,0 +1,109 @@
+"""Figures, tables and footnotes of a JATS article: label and caption first, then the content, then its notes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scrapers.formats.inline import collapse
+from scrapers.formats.jats_blocks import BLOCKS, Blocks, append, register, removed, render, title_of
+from scrapers.formats.jats_inline import Context, inline_text
+from scrapers.formats.jats_removed import removed_by_title, removed_footnote
+from scrapers.formats.jats_tables import OASIS, table
+
+
+def _caption(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+    """Label and caption as one paragraph, wherever in the element they stand."""
+    parts: Blocks = []
+    label = element.find("label")
+    named = inline_text(label, context) if label is not None else ""
+    for caption in element.iterfind("caption"):
+        render(caption, parts, depth, context, skip=("title",) if caption.find("title") is not None else ())
+        title = caption.find("title")
+        if title is not None:
+            text = inline_text(title, context)
+            if text:
+                parts.insert(0, text)
+    if named:
+        named = named if named[-1] in ".:" else f"{named}."
+        parts.insert(0, named)
+    if parts and not any("\n" in part for part in parts):
+        parts = [" ".join(parts)]
+    blocks += parts
+    append("", blocks, context)
+
+
+def _figure(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+    _caption(element, blocks, depth, context)
+    render(element, blocks, depth, context, skip=("label", "caption", "title"))
+
+
+def _table_wrap(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+    _caption(element, blocks, depth, context)
+    before = len(blocks)
+    render(element, blocks, depth, context, skip=("label", "caption", "table-wrap-foot"))
+    if len(blocks) == before:
+        context.count("extract.table_pictures")
+    context.in_table = True
+    for foot in element.iterfind("table-wrap-foot"):
+        render(foot, blocks, depth, context)
+    context.in_table = False
+
+
+def _table(element: Any, blocks: Blocks, _depth: int, context: Context) -> None:
+    append(table(element, context), blocks, context)
+
+
+def _footnote(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+    parts: Blocks = []
+    render(element, parts, depth, context, skip=("label",))
+    label = element.find("label")
+    mark = inline_text(label, context) if label is not None else ""
+    if mark and parts:
+        parts[0] = f"{mark} {parts[0]}"
+    blocks += parts
+
+
+def _footnotes(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+    if removed_by_title(title_of(element, context)):
+        removed("author_notes", context)
+        return
+    for note in element:
+        if note.tag == "fn":
+            parts: Blocks = []
+            name = removed_footnote(note, collapse("".join(note.itertext())))
+            if name:
+                removed(name, context)
+                continue
+            _footnote(note, parts, depth, context)
+            blocks += parts
+        elif note.tag not in ("title", "label"):
+            handler = BLOCKS.get(note.tag)
+            if handler is not None:
+                handler(note, blocks, depth, context)
+
+
+def _bare_caption(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+    render(element, blocks, depth, context, skip=("title",))
+
+
+def _array(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+    render(element, blocks, depth, context)
+
+
+register(
+    {
+        "caption": _bare_caption,
+        "fig": _figure,
+        "fig-group": _figure,
+        "media": _figure,
+        "chem-struct-wrap": _figure,
+        "table-wrap": _table_wrap,
+        "table-wrap-group": _figure,
+        "table": _table,
+        "tbody": _table,
+        f"{OASIS}table": _table,
+        "array": _array,
+        "fn": _footnote,
+        "fn-group": _footnotes,
+    }
+)
