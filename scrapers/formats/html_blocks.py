@@ -11,6 +11,7 @@ from typing import Any
 
 from bs4 import Tag
 from bs4.element import NavigableString
+
 from scrapers.formats import xml_safe
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.inline import CITE_END, CITE_START, LOWERED, LOWERED_END, NUMERIC_MARK, RAISED, RAISED_END, finish

@@ -121,7 +121,7 @@ def test_wrapped_paragraphs_are_joined() -> None:
         "- a first item which is long enough that the line looks as if it had been wrapped there\n- second item",
         "Discharge Diagnosis and other matters of importance to the reader of this note were\nAllergies: none",
         "___ 05:30AM BLOOD WBC-5.2 RBC-4.10* Hgb-12.3 Hct-37.0 MCV-90 MCH-30.0\n___ 05:30AM BLOOD Glucose-101",
-        "Test            Result          Reference          Units          Flag\nNa              140             133-145",
+        "Test            Result          Reference       Units       Flag\nNa              140             133-145",
         "A line that is full to the brim and that would be joined, were the next not shouting\nIMPRESSION:",
         "short line\nnext line",
     ],
