@@ -53,12 +53,15 @@ def features(text: str, *, limit: int | None = CHARACTERS) -> str:
     return " ".join(word for word in words if len(word) >= SHORTEST and word not in left_out)
 
 
+BUNDLED = Path(str(resources.files("filters"))) / "relevance_en.ftz"
+
+
 def relevance_rule(*, model: str | None = None, threshold: float = 0.5) -> Rule:
     """Drop documents that score below `threshold`; 0 drops nothing and only records the score.
 
     `model`: path of a fastText classifier with the label `__label__medical`; None is the one that comes with medtrove.
     """
-    path = Path(model) if model is not None else Path(str(resources.files("filters"))) / "relevance_en.ftz"
+    path = Path(model) if model is not None else BUNDLED
     if not path.is_file():
         raise RecipeError(
             f"the relevance model {str(path)!r} is not there.",
@@ -91,4 +94,9 @@ def relevance_rule(*, model: str | None = None, threshold: float = 0.5) -> Rule:
     return rule
 
 
+def _files(*, model: str | None = None, threshold: float = 0.5) -> list[Path]:
+    return [BUNDLED] if model is None else []
+
+
 relevance_rule.version = 1  # type: ignore[attr-defined]
+relevance_rule.files = _files  # type: ignore[attr-defined]

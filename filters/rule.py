@@ -11,6 +11,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from manifests.document import Document
@@ -123,3 +124,12 @@ def build(name: str, parameters: Mapping[str, Any]) -> Rule:
 def version(name: str) -> int:
     """The rule's version, part of every fingerprint that depends on it: the factory's `version`, or 1."""
     return int(getattr(factory(name), "version", 1))
+
+
+def resource_files(name: str, parameters: Mapping[str, Any]) -> list[Path]:
+    """Files of our own that the rule reads with these parameters: the factory's `files`, or none.
+
+    Their content is part of what the rule does, as its version is.
+    """
+    listed: Callable[..., list[Path]] | None = getattr(factory(name), "files", None)
+    return listed(**parameters) if listed is not None else []

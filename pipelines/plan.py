@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filters.rule import check_parameters, factory, version
+from filters.rule import check_parameters, factory, resource_files, version
 from manifests.cards import Card, find_card, load_card
 from manifests.errors import RecipeError
 from manifests.identity import fingerprint
@@ -37,7 +37,7 @@ STEP_VERSIONS = {
 }
 """Raised when a step's own code changes its bytes; part of the fingerprint of the step."""
 
-FILE_PARAMETERS = ("model", "index")
+FILE_PARAMETERS = ("model", "index", "policy")
 """Rule parameters that name a file: the file's content, not its path, is in the fingerprint."""
 
 NOT_IDENTITY = ("delay_seconds", "path", "paths")
@@ -120,10 +120,11 @@ class Plan:
             parameters.setdefault("policy", self.cards[source].phi_policy)
         contents = dict(parameters)
         for name in FILE_PARAMETERS:
-            if isinstance(path := parameters.get(name), str):
+            if isinstance(path := parameters.get(name), str) and (name != "policy" or path.endswith(".toml")):
                 parameters[name] = str(resolve_path(path, base=self.base))
                 contents[name] = file_sha256(parameters[name])
-        return RuleUse(rule.rule, parameters, fingerprint([rule.rule, version(rule.rule), contents]))
+        own_files = [file_sha256(str(path)) for path in resource_files(rule.rule, parameters)]
+        return RuleUse(rule.rule, parameters, fingerprint([rule.rule, version(rule.rule), contents, own_files]))
 
     @cached_property
     def tokenizer_path(self) -> str:
@@ -132,9 +133,12 @@ class Plan:
 
     def _tokenizer_digest(self) -> str:
         try:
-            return file_sha256(self.tokenizer_path)
+            digest = file_sha256(self.tokenizer_path)
         except RecipeError:
             return ""
+        # The file beside it says which tokens begin, end and pad.
+        beside = Path(self.tokenizer_path).with_name("tokenizer_config.json")
+        return fingerprint([digest, file_sha256(str(beside))]) if beside.exists() else digest
 
     def needs(self) -> list[str]:
         """What a person must provide before this recipe can run, one sentence each."""

@@ -10,10 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import resources
+from pathlib import Path
 
 from filters.phi import names, placeholders, presidio, structured
 from filters.phi.finding import Finding, View
-from filters.phi.policy import ACTIONS, Policy, load_policy
+from filters.phi.policy import ACTIONS, Policy, load_policy, policy_path
 from filters.rule import Drop, Edit, Keep, Rule, Verdict
 from manifests.document import Document
 from manifests.errors import CorpusError
@@ -121,4 +123,9 @@ def phi_rule(*, policy: str) -> Rule:
     return rule
 
 
+def _files(*, policy: str) -> list[Path]:
+    return [policy_path(policy), *sorted(Path(str(resources.files("filters.phi"))).glob("*.txt"))]
+
+
 phi_rule.version = 1  # type: ignore[attr-defined]
+phi_rule.files = _files  # type: ignore[attr-defined]

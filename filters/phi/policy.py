@@ -62,18 +62,22 @@ def shipped() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
+def policy_path(name: str) -> Path:
+    """The file of the policy called `name`, or `name` itself if it is a TOML file; RecipeError if neither."""
+    if name in shipped():
+        return Path(str(resources.files("filters.phi"))) / "policies" / f"{name}.toml"
+    if name.endswith(".toml") and Path(name).is_file():
+        return Path(name)
+    raise RecipeError(
+        f"no PHI policy called {name!r}.",
+        why=f"Shipped are {', '.join(shipped())}.",
+        fix="Give one of these, or the path of a TOML file of your own.",
+    )
+
+
 def load_policy(name: str) -> Policy:
     """The policy called `name`, or in the TOML file `name`."""
-    if name in shipped():
-        path = Path(str(resources.files("filters.phi"))) / "policies" / f"{name}.toml"
-    elif name.endswith(".toml") and Path(name).is_file():
-        path = Path(name)
-    else:
-        raise RecipeError(
-            f"no PHI policy called {name!r}.",
-            why=f"Shipped are {', '.join(shipped())}.",
-            fix="Give one of these, or the path of a TOML file of your own.",
-        )
+    path = policy_path(name)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
