@@ -21,7 +21,8 @@ class Pace:
 
     def __init__(self, *, delay_seconds: float, clock: Clock, sleep: Sleep) -> None:
         self._delay_seconds, self._clock, self._sleep = delay_seconds, clock, sleep
-        self._next: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+        self._held_until: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def wait(self, host: str, *, crawl_delay_seconds: float = 0.0) -> None:
@@ -30,16 +31,16 @@ class Pace:
         while True:
             with self._lock:
                 now = self._clock()
-                due = self._next.get(host, now)
+                due = max(self._last.get(host, now - delay) + delay, self._held_until.get(host, now))
                 if due <= now:
-                    self._next[host] = now + delay
+                    self._last[host] = now
                     return
             self._sleep(due - now)
 
     def hold(self, host: str, seconds: float) -> None:
         """Ask `host` nothing for `seconds` from now."""
         with self._lock:
-            self._next[host] = max(self._next.get(host, 0.0), self._clock() + seconds)
+            self._held_until[host] = max(self._held_until.get(host, 0.0), self._clock() + seconds)
 
 
 def backoff_seconds(tries: int, *, delay_seconds: float) -> float:

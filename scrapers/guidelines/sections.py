@@ -9,7 +9,7 @@ from manifests.document import Status
 
 REFERENCES = frozenset({"references", "reference list", "bibliography", "literature cited", "works cited"})
 _HEADING = re.compile(r"(#{1,6}) +(.*)")
-_NUMBERING = re.compile(r"^[\s\d.)(ivx]*(?=[a-z])|[\s:.*#]+$", re.IGNORECASE)
+_NUMBERING = re.compile(r"^[\s*(]*(?:\d+(?:\.\d+)*|[ivx]+(?=[.)]))?[.)\s]+|[\s:.*#]+$", re.IGNORECASE)
 _SUBJECT = r"\b(?:this|the)\s+(?:\w+\s+){0,2}(?:statement|document|guideline|practice point|publication|version|page)"
 _STANDING: tuple[tuple[Status, re.Pattern[str]], ...] = (
     ("retracted", re.compile(rf"{_SUBJECT}\s+(?:has been|was|is)\s+retracted\b", re.IGNORECASE)),
@@ -28,6 +28,9 @@ _STANDING: tuple[tuple[Status, re.Pattern[str]], ...] = (
 )
 STANDING_CHARS = 600
 """Banners stand at the top; further down the same words are about other documents."""
+
+
+TITLE_BLOCKS = 4
 
 
 def standing(top: str) -> Status:
@@ -70,19 +73,20 @@ def without_sections(text: str, names: Collection[str]) -> tuple[str, int]:
 
 
 def with_title(title: str, text: str) -> str:
-    """`text` under its title as the first heading, unless it has it already.
+    """`text` under its title as the first heading, unless the title stands near its beginning already.
 
     >>> with_title("Asthma", "Asthma\n\nGive salbutamol.")
     '# Asthma\n\nGive salbutamol.'
     """
-    if not title or not text:
-        return text
-    first, _, rest = text.partition("\n\n")
-    if _same(first.lstrip("# "), title):
-        return f"# {title}\n\n{rest}" if not first.startswith("#") else text
-    return text if _same(title, text[: len(title) + 200], inside=True) else f"# {title}\n\n{text}"
+    if not title or not text or text.startswith("# "):
+        return text if text.startswith(f"# {title}\n") or not title or not text else f"# {title}\n\n{text}"
+    blocks = text.split("\n\n")
+    # A PDF breaks a long title over lines that look like blocks.
+    for n in range(1, min(len(blocks), TITLE_BLOCKS) + 1):
+        if _even(" ".join(blocks[:n])) == _even(title):
+            return "\n\n".join([f"# {title}", *blocks[n:]])
+    return text if _even(title) in _even(text[: len(title) + 200]) else f"# {title}\n\n{text}"
 
 
-def _same(one: str, other: str, *, inside: bool = False) -> bool:
-    one, other = " ".join(one.lower().split()), " ".join(other.lower().split())
-    return one in other if inside else one == other
+def _even(text: str) -> str:
+    return " ".join(text.lower().split())

@@ -83,7 +83,7 @@ def render_cps(guidelines: Sequence[Guideline], folder: Path) -> list[str]:
     host.put("/en/documents/position/members-only-draft", _cps_page("Draft", "<p>Members only.</p>"))
     moved = {"status": 301, "headers": {"Location": f"https://cps.ca{second[0]}"}}
     host.fault("/en/documents/position/former-name", *[moved] * 8)
-    host.fault(first[0], {"status": 503})
+    host.fault(first[0], {"status": 503, "headers": {"Retry-After": "0"}})
     host.fault(last[0], {"truncate": 300})
     host.fault(f"{listing}/P10", {"status": 429, "headers": {"Retry-After": "0"}})
     host.close()

@@ -41,6 +41,8 @@ class Request:
     headers: dict[str, str]
     """Names in lower case."""
     status: int
+    whole: bool
+    """False if the body was cut short on purpose."""
 
 
 def file_name(path_and_query: str) -> str:
@@ -160,6 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.path,
                 {name.lower(): value for name, value in self.headers.items()},
                 status,
+                whole=len(body) == stated,
             )
         )
         self.send_response(status)
