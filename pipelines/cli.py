@@ -30,8 +30,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 def _console() -> Console:
-    # Off a terminal rich would cut at 80 columns; a log file has no width.
-    return Console(width=None if sys.stdout.isatty() else 120, soft_wrap=not sys.stdout.isatty())
+    # Off a terminal rich would cut tables at 80 columns; a log file or a pipe has no width.
+    return Console() if sys.stdout.isatty() else Console(width=200)
 
 
 def _print_json(value: Any) -> None:
