@@ -9,6 +9,7 @@ more, alone.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import resource
@@ -237,6 +238,7 @@ def _verdict(one: _Live) -> str | None:
 def _work(executor: LocalExecutor, rank: int, sending: Connection) -> None:
     """Body of a task's process: run it, tell the parent, leave."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    _die_with_parent()
     # datatrove prints every failure to the terminal; the parent says it in a sentence, the task's log has the rest.
     with Path(os.devnull).open("w") as nowhere:
         sys.stderr = nowhere
@@ -252,6 +254,13 @@ def _work(executor: LocalExecutor, rank: int, sending: Connection) -> None:
             )
         sys.stderr = sys.__stderr__
     sending.send(("peak", own_peak_bytes(), ""))
+
+
+def _die_with_parent() -> None:
+    """On Linux, let this task be killed when the runner is: a rerun must not meet stragglers of the run before."""
+    if sys.platform == "linux":
+        # prctl(PR_SET_PDEATHSIG, ...), linux/prctl.h; the fork server, our parent, ends when the runner does.
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def own_peak_bytes() -> int:
