@@ -75,17 +75,18 @@ def without_sections(text: str, names: Collection[str]) -> tuple[str, int]:
 def with_title(title: str, text: str) -> str:
     """`text` under its title as the first heading, unless the title stands near its beginning already.
 
-    >>> with_title("Asthma", "Asthma\n\nGive salbutamol.")
-    '# Asthma\n\nGive salbutamol.'
+    >>> with_title("Asthma", "Asthma\\n\\nGive salbutamol.")
+    '# Asthma\\n\\nGive salbutamol.'
     """
-    if not title or not text or text.startswith("# "):
-        return text if text.startswith(f"# {title}\n") or not title or not text else f"# {title}\n\n{text}"
+    if not title or not text or text.startswith(f"# {title}\n"):
+        return text
     blocks = text.split("\n\n")
     # A PDF breaks a long title over lines that look like blocks.
     for n in range(1, min(len(blocks), TITLE_BLOCKS) + 1):
         if _even(" ".join(blocks[:n])) == _even(title):
             return "\n\n".join([f"# {title}", *blocks[n:]])
-    return text if _even(title) in _even(text[: len(title) + 200]) else f"# {title}\n\n{text}"
+    headed = text.startswith("# ") or _even(title) not in _even(text[: len(title) + 200])
+    return f"# {title}\n\n{text}" if headed else text
 
 
 def _even(text: str) -> str:

@@ -126,6 +126,8 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # Clients keep connections open; waiting for them would make every stop wait for their timeout.
     block_on_close = False
+    # The default of 5 makes the sixth of many clients wait a second for its second try.
+    request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is no error of the server's."""
