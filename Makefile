@@ -35,7 +35,7 @@ check: setup-dev
 	@.venv/bin/mypy && .venv/bin/lint-imports
 
 bench: setup-dev
-	@.venv/bin/python -m pytest tests/benchmarks -m bench -s
+	@for file in tests/benchmarks/bench_*.py; do .venv/bin/python $$file || exit 1; done
 
 clean:
 	rm -rf build

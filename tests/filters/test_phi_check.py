@@ -149,7 +149,7 @@ def _gold_start(span: dict[str, object]) -> int:
 
 @pytest.mark.parametrize("name", ["asq_phi", "presidio_synth_v2"])
 def test_recall_does_not_fall(real_pack: Path, name: str) -> None:
-    floors = json.loads((Path(__file__).parent / "phi_floors.json").read_text(encoding="utf-8"))[name]
+    floors = json.loads((Path(__file__).parents[1] / "gates" / "phi.json").read_text(encoding="utf-8"))[name]
     policy = load_policy("note")
     hit: defaultdict[str, int] = defaultdict(int)
     gold: defaultdict[str, int] = defaultdict(int)
