@@ -64,6 +64,13 @@ def sources(build: Store) -> dict[str, dict[str, Any]]:
     return cast("dict[str, dict[str, Any]]", read_json(build, SOURCES))
 
 
+def sources_in_order(build: Store) -> dict[str, dict[str, Any]]:
+    """sources.json in the order of the recipe, which is that of the rows' source numbers."""
+    found = sources(build)
+    order = [name for name in read_json(build, INDEX)["sources"] if name in found]
+    return {name: found[name] for name in [*order, *(name for name in found if name not in order)]}
+
+
 def mixture(build: Store) -> dict[str, Any]:
     """mixture.json."""
     return cast("dict[str, Any]", read_json(build, MIXTURE))

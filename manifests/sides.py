@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from manifests.assemble import DOCUMENTS_FILE
-from manifests.build import ACTIVE_STAGES, mixture, sources, stages
-from manifests.licences import classify
+from manifests.build import ACTIVE_STAGES, mixture, sources_in_order, stages
+from manifests.licences import LicenceClass, classify
 from manifests.query import scan
 from manifests.reasons import KEPT, STAGES, reason
 from manifests.store import Store
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 LARGEST_CLUSTERS = 10
 
 
-def _documents(build: Store) -> pl.LazyFrame:
+def documents_with_tokens(build: Store) -> pl.LazyFrame:
+    """documents.parquet with `unique` and `effective` tokens of each document."""
     import polars as pl
 
     tokens = pl.col("n_tokens").fill_null(0)
@@ -38,7 +39,7 @@ def sources_tables(build: Store) -> list[Table]:
     """What each source is, and what it gave."""
     import polars as pl
 
-    counted = _documents(build).group_by("source").agg(
+    counted = documents_with_tokens(build).group_by("source").agg(
         pl.len().alias("entered"), (pl.col("fate") == KEPT).sum().alias("kept"), pl.col("unique").sum()
     )  # fmt: skip
     found = {row["source"]: row for row in counted.collect().to_dicts()}
@@ -54,7 +55,7 @@ def sources_tables(build: Store) -> list[Table]:
             "aside": sum(entry["quarantined"].values()),
             **{key: found.get(name, none)[key] for key in none},
         }
-        for name, entry in sources(build).items()
+        for name, entry in sources_in_order(build).items()
     ]
     columns = (
         Column("source", "source"), Column("publisher", "publisher"), Column("kind", "kind"),
@@ -102,14 +103,17 @@ def licences_tables(build: Store) -> list[Table]:
     """Documents and tokens by licence; the share is of effective tokens, which is what a model sees."""
     import polars as pl
 
-    kept = _documents(build).filter(pl.col("fate") == KEPT)
+    kept = documents_with_tokens(build).filter(pl.col("fate") == KEPT)
     found = kept.group_by("licence").agg(
         pl.len().alias("documents"), pl.col("unique").sum(), pl.col("effective").sum(), pl.col("restricted").any()
     ).collect().to_dicts()  # fmt: skip
     total = sum(row["effective"] for row in found)
+    cards = [entry["card"] for entry in sources_in_order(build).values()]
+    # What a card states was read by a person; a document's own licence is judged by its id.
+    stated = {card["licence"]: LicenceClass(**card["licence_class"]) for card in cards}
     rows = []
     for row in sorted(found, key=lambda row: (-row["effective"], row["licence"])):
-        terms = classify(row["licence"])
+        terms = stated.get(row["licence"]) or classify(row["licence"])
         rows.append(
             {
                 **{key: row[key] for key in ("licence", "documents", "unique", "effective")},
@@ -135,7 +139,7 @@ def drops_tables(build: Store) -> list[Table]:
     frame = scan(build, DOCUMENTS_FILE).filter(pl.col("fate") != KEPT)
     found = frame.group_by("fate", "source").agg(pl.len().alias("n")).collect().to_dicts()
     counts = {(row["fate"], row["source"]): row["n"] for row in found}
-    restricted = {name: entry["card"]["restricted"] for name, entry in sources(build).items()}
+    restricted = {name: entry["card"]["restricted"] for name, entry in sources_in_order(build).items()}
     names = list(restricted)
     rows = []
     for fate in sorted({fate for fate, _ in counts}, key=_stage_order):
@@ -175,7 +179,7 @@ def phi_tables(build: Store) -> list[Table]:
         pl.len().alias("n"), (pl.col("phi_count") > 0).sum().alias("hit"), pl.col("phi_count").sum().alias("findings")
     ).collect().to_dicts()  # fmt: skip
     rows = []
-    for name, entry in sources(build).items():
+    for name, entry in sources_in_order(build).items():
         mine = [row for row in found if row["source"] == name]
         restricted = entry["card"]["restricted"]
         by_action = {row["phi_action"]: row["n"] for row in mine}
@@ -193,7 +197,10 @@ def phi_tables(build: Store) -> list[Table]:
         Column("keep", "kept", "count"), Column("flag", "flagged", "count"), Column("redact", "redacted", "count"),
         Column("drop", "dropped", "count"),
     )  # fmt: skip
-    note = "Documents that reached the check. Counts below 11 of a restricted source are written <11."
+    note = (
+        f"Documents that reached the check. Counts below {SMALL_CELL} of a restricted source are written "
+        f"<{SMALL_CELL}; totals of stages are told in full, so that the books close."
+    )
     return [Table("Identifiers", columns, rows, note)]
 
 
@@ -214,12 +221,19 @@ def dedup_tables(build: Store) -> list[Table]:
     )  # fmt: skip
     clustered = scan(build, DOCUMENTS_FILE).filter(pl.col("cluster_key") != "")
     sizes = clustered.group_by("cluster_key").agg(
+        pl.col("restricted").any(),
         pl.col("cluster_size").max().alias("size"),
         pl.col("source").unique().sort().str.join(", ").alias("sources"),
         pl.col("doc_id").filter(pl.col("fate") == KEPT).min().alias("kept"),
     )
     histogram = sizes.group_by("size").agg(pl.len().alias("clusters")).sort("size")
-    largest = sizes.sort("size", "cluster_key", descending=[True, False]).head(LARGEST_CLUSTERS)
+    # Ids of restricted documents hold patient keys; the sizes of their clusters are counted above.
+    largest = (
+        sizes.filter(~pl.col("restricted"))
+        .drop("restricted")
+        .sort("size", "cluster_key", descending=[True, False])
+        .head(LARGEST_CLUSTERS)
+    )
     by_size, top = pl.collect_all([histogram, largest])
     size_rows = [{**row, "documents": row["size"] * row["clusters"]} for row in by_size.to_dicts()]
     size_columns = (
@@ -234,14 +248,14 @@ def dedup_tables(build: Store) -> list[Table]:
     return [
         Table("Deduplication", columns, rows),
         Table("Cluster sizes", size_columns, size_rows),
-        Table("Largest clusters", top_columns, top.to_dicts()),
+        Table("Largest clusters of open sources", top_columns, top.to_dicts()),
     ]
 
 
 def stages_tables(build: Store) -> list[Table]:
     """In, kept and dropped of every stage and source."""
     order = {name: number for number, name in enumerate(ACTIVE_STAGES)}
-    restricted = {name: entry["card"]["restricted"] for name, entry in sources(build).items()}
+    restricted = {name: entry["card"]["restricted"] for name, entry in sources_in_order(build).items()}
 
     def most(line: Mapping[str, Any]) -> str:
         cells = [

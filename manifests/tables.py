@@ -62,6 +62,11 @@ def written(value: Any, form: Form) -> str:
     return str(value)
 
 
+def counted(n: int, noun: str) -> str:
+    """`1 source`, `1,200 sources`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def small_cell(n: int, *, restricted: bool) -> int | str:
     """`n`, or `<11` where it could single out people of a restricted source."""
     return f"<{SMALL_CELL}" if restricted and 0 < n < SMALL_CELL else n
