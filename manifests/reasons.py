@@ -34,6 +34,7 @@ def _table(*rows: tuple[str, str] | tuple[str, str, int]) -> dict[str, Reason]:
 
 REASONS: dict[str, Reason] = _table(
     # Items that could not be read (quarantine.parquet).
+    ("extract.not_fetched", "It could not be had: gone, refused by robots.txt or terms, or no answer after all tries."),
     ("extract.corrupt", "The bytes are damaged: truncated or broken compression, or not well-formed."),
     ("extract.checksum", "The bytes do not have the checksum the publisher states."),
     ("extract.unknown_format", "No reader recognises what this is."),

@@ -31,17 +31,18 @@ class Store:
         self.url = str(url)
         self._fs, self._root = cast("tuple[Any, str]", fsspec.core.url_to_fs(self.url))
         self.is_local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
-        self._mode = mode
+        self.mode = mode
+        """Permissions of every file written, or None for the system's default."""
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_restore, (self.url, self._mode))
+        return (_restore, (self.url, self.mode))
 
     def sub(self, path: str, *, mode: int | None = None) -> Store:
         """The store of the folder `path` inside this one."""
-        return Store(posixpath.join(self.url.rstrip("/"), path), mode=self._mode if mode is None else mode)
+        return Store(posixpath.join(self.url.rstrip("/"), path), mode=self.mode if mode is None else mode)
 
     def full(self, path: str) -> str:
         """`path` as the file system names it."""
@@ -108,8 +109,8 @@ class Store:
         partial = f"{target}.{os.getpid()}{PARTIAL_SUFFIX}"
         try:
             with open(partial, "wb") as stream:
-                if self._mode is not None:
-                    os.fchmod(stream.fileno(), self._mode)
+                if self.mode is not None:
+                    os.fchmod(stream.fileno(), self.mode)
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -11,7 +11,7 @@ from typing import Any
 from manifests.errors import RecipeError, SourceError
 from manifests.store import Store
 from pipelines.executors import Display, StageRun, run_stages
-from pipelines.plan import Plan
+from pipelines.plan import NOT_IDENTITY, Plan
 from pipelines.stage import Stage
 from pipelines.steps.acquire import AcquireSource
 
@@ -89,7 +89,10 @@ def _run(plan: Plan, source: str, routes: Mapping[str, str]) -> StageRun:
 
 def _request(plan: Plan, source: str) -> dict[str, Any]:
     options = plan.recipe.sources[source].options
-    return {"loader": plan.config(source).loader, "options": {k: v for k, v in options.items() if k != "delay_seconds"}}
+    return {
+        "loader": plan.config(source).loader,
+        "options": {k: v for k, v in options.items() if k not in NOT_IDENTITY},
+    }
 
 
 def _check_same_request(plan: Plan, source: str) -> None:
@@ -111,9 +114,9 @@ def http_arguments(plan: Plan, source: str, routes: Mapping[str, str]) -> dict[s
     """What the polite client is built from; a delay that the recipe gives goes before the loader's own."""
     network = plan.recipe.network
     options = plan.recipe.sources[source].options
-    delay = {"delay_seconds": float(options["delay_seconds"])} if "delay_seconds" in options else {}
+    own = {name: options[name] for name in ("delay_seconds", "concurrency") if name in options}
     return {
-        **delay,
+        **own,
         "contact": network.contact,
         "routes": dict(routes),
         "timeout_seconds": (10.0, network.timeout_seconds),

@@ -40,7 +40,7 @@ STEP_VERSIONS = {
 FILE_PARAMETERS = ("model", "index", "policy")
 """Rule parameters that name a file: the file's content, not its path, is in the fingerprint."""
 
-NOT_IDENTITY = ("delay_seconds", "path", "paths")
+NOT_IDENTITY = ("delay_seconds", "concurrency", "path", "paths")
 """Options of a loader that never change a document."""
 
 ALL = "all"

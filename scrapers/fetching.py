@@ -40,7 +40,7 @@ class Fetcher:
     def __init__(self, raw: Store, client: Client) -> None:
         self._raw, self._client = raw, client
         self._folder = raw.local()
-        self._mode: int | None = raw._mode
+        self._mode: int | None = raw.mode
         self._ledger = Ledger(self._folder, mode=self._mode)
         self._warc = warc.WarcWriter(self._folder, committed=self._ledger.committed(), mode=self._mode)
         self._pool = ThreadPoolExecutor(client.concurrency) if client.concurrency > 1 else None

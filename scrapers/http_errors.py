@@ -29,7 +29,7 @@ class FetchError(SourceError):
     state: ClassVar[str] = "failed"
     """Its name in the ledger."""
     final: ClassVar[bool] = True
-    reason: ClassVar[str] = "extract.not_a_document"
+    reason: ClassVar[str] = "extract.not_fetched"
     """Reason under which an item is put aside."""
     usual_fix: ClassVar[str] = ""
 
@@ -86,6 +86,8 @@ class TooLarge(FetchError):
 
 class WrongContent(FetchError):
     """200, but not what was asked for: a challenge page, HTML instead of a PDF."""
+
+    reason = "extract.not_a_document"
 
     final = False
     usual_fix = "Look at the address in a browser; if the site has moved, correct the loader."

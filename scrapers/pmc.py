@@ -2,7 +2,7 @@
 
 Since August 2026 the bucket is the one bulk door. An S3 inventory names every version's metadata JSON; the JSON gives
 licence code, retraction, manuscript flag and the XML's MD5. Of the versions of one PMCID the newest published one
-counts (an author manuscript only if there is nothing else); if the newest is retracted the article is left out,
+counts (an author manuscript only if there is nothing else); if the newest is retracted the article is retracted,
 never replaced by an older version. No XML is fetched before its licence is accepted; what is refused is counted by
 licence and listed in `refused.tsv`.
 
@@ -100,13 +100,10 @@ class Loader:
             if pmcid in known:
                 yield pmcid, known[pmcid]
             else:
-                listing.set_aside(pmcid, "extract.not_a_document", "The bucket's inventory has no such PMCID.")
+                listing.set_aside(pmcid, "extract.not_fetched", "The bucket's inventory has no such PMCID.")
 
     def _refusal(self, metadata: dict[str, Any]) -> str:
         """Why this version is not fetched; empty if it is."""
-        # A retracted article is left out before its text is fetched: it could only be dropped later.
-        if metadata.get("is_retracted") in _TRUE:
-            return "retracted"
         if metadata.get("is_historical_ocr") in _TRUE:
             return "scanned, OCR text only"
         code = metadata.get("license_code")
@@ -119,6 +116,8 @@ class Loader:
             return None
         meta = {name: metadata.get(name) for name in ("license_code", "pmid", "doi", "title", "version")}
         meta["manuscript"] = metadata.get("is_manuscript") in _TRUE
+        # Most retracted articles bear no mark in their XML: the bucket's word is the one that counts.
+        meta["retracted"] = metadata.get("is_retracted") in _TRUE
         url = f"{BASE}/{address[1]}"
         return Wanted(pmcid, url, meta=meta, expect_md5=address[2] or "", expect="xml")
 
@@ -137,7 +136,7 @@ class Loader:
     def _document(self, article: JatsArticle, item: Item, meta: dict[str, Any], code: str | None) -> Document:
         licence, evidence = joint_licence(article, code)
         whole = not article.part
-        return article_document(
+        document = article_document(
             article,
             self.config,
             doc_id=f"{self.config.source}:{item.item}" + ("" if whole else f"#{article.part}"),
@@ -148,6 +147,9 @@ class Loader:
             pmid=str(meta.get("pmid") or "") if whole else "",
             raw_ref=item.sha256,
         )
+        if meta.get("retracted"):
+            document.document_status = "retracted"
+        return document
 
 
 def chosen_version(found: list[dict[str, Any]]) -> dict[str, Any]:

@@ -162,11 +162,11 @@ def test_single_failures_are_put_aside(world: Path, tmp_path: Path) -> None:
     assert facts["items"] == N - 5
     assert facts["counts"] == {"failed": 3, "fetched": N - 5, "forbidden": 1, "gone": 1}
     assert {one["item"]: one["reason"] for one in facts["quarantined"]} == {
-        "item-01": "extract.not_a_document",
-        "item-03": "extract.not_a_document",
+        "item-01": "extract.not_fetched",
+        "item-03": "extract.not_fetched",
         "item-05": "extract.corrupt",
         "item-07": "extract.not_a_document",
-        "item-09": "extract.not_a_document",
+        "item-09": "extract.not_fetched",
     }
 
 
