@@ -15,7 +15,8 @@ CITE_START, CITE_END = "\x01", "\x02"
 RAISED, RAISED_END = "\x03", "\x04"
 LOWERED, LOWERED_END = "\x06", "\x07"
 _GONE = "\x05"
-_CONTROLS = "".join((CITE_START, CITE_END, RAISED, RAISED_END, LOWERED, LOWERED_END, _GONE))
+_APART = "\x0f"
+_CONTROLS = "".join((CITE_START, CITE_END, RAISED, RAISED_END, LOWERED, LOWERED_END, _GONE, _APART))
 _HAS_CONTROL = re.compile(f"[{_CONTROLS}]")
 # Soft hyphen, zero-width space, word joiner, byte order mark: typesetting, invisible, and they split words and numbers.
 _LEFT_BESIDE = re.compile(r"(?<=\S) {2,}(?=\S)")
@@ -49,6 +50,9 @@ _BASES = frozenset(")]}%\u00b0\u2032'\"|*\u00b5\u03bc\u2126")
 _BACKSPACE = "\x08"
 _TAKES_POWER = re.compile(r"(?:\b10|\b(?:[kcmnd\u00b5\u03bc]?[mgsLl]|h|d|ha|min|day|kg|yr|mol|[A-Z]))$")
 _ISOTOPE = re.compile(r"[A-Z][a-z]?(?![A-Za-z])")
+_SPLIT = re.compile(rf"{_APART}([.,])(?=[^\d\s]*\d)")
+_DIGIT_AND_POINT = re.compile(rf"\d[{_CONTROLS}]*[.,][{_CONTROLS}]*$")
+_POINT_AND_DIGIT = re.compile(r"[.,]\d")
 _SPACES_BACK = re.compile(rf"\s*{_BACKSPACE}")
 _RAISED_TEXT = re.compile(f"{RAISED}([^{RAISED}{RAISED_END}]*){RAISED_END}")
 _LOWERED_TEXT = re.compile(f"{LOWERED}([^{LOWERED}{LOWERED_END}]*){LOWERED_END}")
@@ -88,6 +92,8 @@ def _resolve(text: str, counts: MutableMapping[str, int]) -> str:
         text = _without_citations(text, counts)
     if _BACKSPACE in text:
         text = _SPACES_BACK.sub("", text)
+    if _APART in text:
+        text = _SPLIT.sub(r"\1 ", text)
     return _HAS_CONTROL.sub("", text)
 
 
@@ -122,10 +128,10 @@ def _raised(match: re.Match[str]) -> str:
         return inner
     bare = _HAS_CONTROL.sub("", content) if CITE_START in content else content
     lead = " " if inner[:1].isspace() else ""
-    trail = " " if inner[-1:].isspace() or (bare[-1:].isdigit() and following[:1].isdigit()) else ""
+    trail = _trail(inner, bare, following)
     if _SYMBOLS.match(bare) or _ORDINAL.match(bare):
         return f"{lead}{content}{trail}"
-    if before.isalnum() or (before and before in _BASES):
+    if before.isalnum() or (before and before in _BASES) or (bare[:1].isdigit() and _ends_in_point(match)):
         return f"^{content}{trail}"
     earlier = match.string[: match.start()].rstrip()
     if before.isspace() and earlier[-1:].isalnum() and (bare[:1] in _SIGNS or bare[-1:].isdigit()):
@@ -146,9 +152,22 @@ def _lowered(match: re.Match[str]) -> str:
     if not content:
         return inner
     bare = _HAS_CONTROL.sub("", content) if CITE_START in content else content
-    lead = "_" if before.isdigit() and bare[:1].isdigit() else (" " if inner[:1].isspace() else "")
-    trail = " " if inner[-1:].isspace() or (bare[-1:].isdigit() and following[:1].isdigit()) else ""
-    return f"{lead}{content}{trail}"
+    glued = before.isdigit() or _ends_in_point(match)
+    lead = "_" if glued and bare.lstrip(".,")[:1].isdigit() else (" " if inner[:1].isspace() else "")
+    return f"{lead}{content}{_trail(inner, bare, following)}"
+
+
+def _ends_in_point(match: re.Match[str]) -> bool:
+    """Whether a digit and a point or comma stand before: a digit after them would make a decimal number."""
+    return _DIGIT_AND_POINT.search(match.string[max(0, match.start() - 6) : match.start()]) is not None
+
+
+def _trail(inner: str, bare: str, following: str) -> str:
+    """What keeps the end of a raised or lowered text from joining the number after it."""
+    if inner[-1:].isspace() or (bare.rstrip(".,")[-1:].isdigit() and following[:1].isdigit()):
+        return " "
+    # 10<sup>2</sup>,10<sup>4</sup> and MgSO<sub>4</sub>.7H2O hold no decimal number.
+    return _APART if bare[-1:].isdigit() and _POINT_AND_DIGIT.match(following) else ""
 
 
 def _without_citations(text: str, counts: MutableMapping[str, int]) -> str:

@@ -44,6 +44,9 @@ def body_text(body: str) -> str:
         ("[<sup>18</sup>F]FDG", "[18F]FDG"),
         ("log<sub>10</sub>5", "log10 5"),
         ("10<sub>2</sub>", "10_2"),
+        ("10<sup>2</sup>,10<sup>4</sup>", "10^2, 10^4"),
+        ("MgSO<sub>4</sub>.7H<sub>2</sub>O", "MgSO4. 7H2O"),
+        ("by 5.<sup>1</sup>", "by 5.^1"),
         ("12.5<sup>1</sup>", "12.5^1"),
         ("IL-1<sub>β</sub> and NF-κB", "IL-1β and NF-κB"),
         ("p &lt; 0.05", "p < 0.05"),
@@ -323,7 +326,7 @@ def test_named_characters_are_known_without_a_dtd() -> None:
 
 # ---- properties
 
-_WORDS = st.text(alphabet="0123456789ab .,<>=±−%", min_size=1, max_size=6)
+_WORDS = st.text(alphabet="012ab .,<>=±−%", min_size=1, max_size=6)
 _TAGS = ("italic", "bold", "sup", "sub", "named-content", "styled-content")
 
 
@@ -335,7 +338,8 @@ def _markup(draw: st.DrawFn, depth: int = 3) -> tuple[str, str]:
         if depth and draw(st.booleans()):
             tag = draw(st.sampled_from(_TAGS))
             inner, inner_flat = draw(_markup(depth - 1))
-            border = " " if tag in ("sup", "sub") else ""
+            # A raised point alone is a decimal point: some journals write 1·5 that way.
+            border = " " if tag in ("sup", "sub") and re.search(r"\w", inner_flat) else ""
             xml += f"<{tag}>{inner}</{tag}>"
             flat += border + inner_flat + border
         else:
@@ -346,9 +350,10 @@ def _markup(draw: st.DrawFn, depth: int = 3) -> tuple[str, str]:
 
 
 @given(_markup())
-def test_nested_markup_never_loses_or_glues_digits(markup: tuple[str, str]) -> None:
+def test_nested_markup_never_loses_or_glues_numbers(markup: tuple[str, str]) -> None:
     xml, flat = markup
-    assert re.findall(r"\d+", body_text(f"<p>{xml}</p>")) == re.findall(r"\d+", flat)
+    number = r"\d+(?:[.,]\d+)*"
+    assert re.findall(number, body_text(f"<p>{xml}</p>")) == re.findall(number, flat)
 
 
 @given(_markup())
