@@ -37,12 +37,8 @@ def explain(build: Store, doc_id: str) -> dict[str, Any]:
                 "document_status", "restricted", "raw_ref", "text_hash", "n_chars_raw", "n_chars", "score",
             )
         },
-        "fate": {
-            "fate": row["fate"],
-            "value": row["fate_value"],
-            "threshold": row["fate_threshold"],
-            "sentence": _sentence(row, cluster),
-        },
+        **{key: row[key] for key in ("fate", "fate_value", "fate_threshold")},
+        "sentence": _sentence(row, cluster),
         "rules": _rules(build, row),
         "cluster": cluster,
         "phi": {"action": row["phi_action"], "identifiers": row["phi_count"]},
@@ -164,7 +160,7 @@ def _lines(found: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
         facts.append(document["document_status"])
     length = f"{document['n_chars_raw']:,} characters as extracted, {document['n_chars']:,} in the end"
     return [
-        ("fate", [found["fate"]["sentence"]]),
+        ("fate", [found["sentence"]]),
         ("title", [document["title"]] if document["title"] else []),
         ("document", [", ".join(filter(None, facts)), length]),
         ("source", [f"{source['title']} ({source['publisher']}), snapshot {source['snapshot']}"]),
@@ -194,7 +190,7 @@ def _phi_line(phi: Mapping[str, Any]) -> str:
 def _cluster_lines(found: Mapping[str, Any]) -> list[str]:
     cluster = found["cluster"]
     if cluster is None:
-        return ["none: no other document says the same"] if found["fate"]["fate"] == KEPT else []
+        return ["none: no other document says the same"] if found["fate"] == KEPT else []
     lines = [f"cluster of {cluster['size']}, represented by {cluster['representative'] or 'none'}"]
     for member in cluster["members"][:MEMBERS_SHOWN]:
         own = " (this document)" if member["doc_id"] == found["doc_id"] else ""

@@ -40,7 +40,7 @@ def pick(rows: list[dict[str, Any]], **conditions: Any) -> dict[str, Any]:
 def test_explain_a_trained_document_places_all_its_tokens(true_build: Store, rows: list[dict[str, Any]]) -> None:
     row = pick(rows, source="guides", split="train", epochs=3)
     found = explain(true_build, row["doc_id"])
-    assert found["fate"]["sentence"] == "Kept, and in the training shards 3 times."
+    assert found["sentence"] == "Kept, and in the training shards 3 times."
     assert found["training"]["stored_tokens"] == 3 * row["n_tokens"]
     assert found["training"]["n_placements"] >= 3
     with true_build.reading("manifest/placements.parquet") as stream:
@@ -59,8 +59,10 @@ def test_explain_a_dropped_document_names_rule_value_and_threshold(
 ) -> None:
     row = pick(rows, fate="quality.too_few_words")
     found = explain(true_build, row["doc_id"])
-    assert found["fate"]["sentence"].startswith("Dropped at quality: Fewer words than the source's minimum (")
-    assert "threshold 10" in found["fate"]["sentence"]
+    assert found["sentence"].startswith("Dropped at quality: Fewer words than the source's minimum (")
+    assert "threshold 10" in found["sentence"]
+    assert found["fate"] == "quality.too_few_words"
+    assert found["fate_threshold"] == 10
     by_rule = {rule["rule"]: rule for rule in found["rules"]}
     assert by_rule["quality.words"]["outcome"] == "dropped"
     assert by_rule["quality.words"]["measures"] == {"words": row["fate_value"]}
@@ -76,7 +78,7 @@ def test_explain_a_duplicate_names_its_cluster(true_build: Store, rows: list[dic
     assert [member["doc_id"] for member in cluster["members"]] == members
     kept = pick(rows, doc_id=cluster["representative"])
     assert kept["fate"] == "kept"
-    assert cluster["representative"] in explain(true_build, row["doc_id"])["fate"]["sentence"]
+    assert cluster["representative"] in explain(true_build, row["doc_id"])["sentence"]
 
 
 def test_rules_after_the_drop_are_not_reached(true_build: Store, rows: list[dict[str, Any]], tools: Any) -> None:
