@@ -13,7 +13,7 @@ from typing import Any
 from scrapers.sample.draw import Draw, Writer, words
 from scrapers.sample.medical import medical_writer, topics
 
-PATIENTS = 15
+PATIENTS = 16
 FIRST_SUBJECT = 19_990_001
 
 
@@ -43,16 +43,29 @@ def notes(seed: int) -> list[Note]:
 
 
 def _patient_notes(draw: Draw, topic: dict[str, Any], subject: str) -> list[Note]:
-    writer = medical_writer(draw, topic, "notes")
     year, female, made = draw.integer(2112, 2191), draw.chance(50), []
     for stay in range(draw.integer(2, 3)):
         month, day = draw.integer(1, 12), draw.integer(1, 20)
         hadm = str(29_900_000 + draw.integer(1, 99_999))
-        made.append(_row(subject, hadm, "DS", stay + 2, (year + stay, month, day), _discharge(writer, female=female)))
+        made.append(
+            _row(
+                subject,
+                hadm,
+                "DS",
+                stay + 2,
+                (year + stay, month, day),
+                _discharge(_writer(draw, topic), female=female),
+            )
+        )
     for number in range(draw.integer(1, 2)):
         hadm = "" if draw.chance(40) else hadm
-        made.append(_row(subject, hadm, "RR", number + 5, (year, month, day), _radiology(writer)))
+        made.append(_row(subject, hadm, "RR", number + 5, (year, month, day), _radiology(_writer(draw, topic))))
     return made
+
+
+def _writer(draw: Draw, topic: dict[str, Any]) -> Writer:
+    """A fresh one for each note, so that no phrase comes twice in one."""
+    return medical_writer(draw, topic, "notes")
 
 
 def _row(subject: str, hadm: str, kind: str, sequence: int, date: tuple[int, int, int], text: str) -> Note:

@@ -23,7 +23,7 @@ _ARTICLE = re.compile(r"(^A|\ba) (?=[aeiou8AEIO])(?!\s?(?:uni|use|usu|uro|euro|o
 _ONE_OF = re.compile(r"\bevery 1 (day|week|month|year)s\b")
 _SINGULAR = re.compile(r"\b1 (day|week|month|year|visit|trial)s\b")
 _SPACES = re.compile(r" {2,}")
-_NEW_SENTENCE = re.compile(r"(?<=[a-z0-9%)]{2}[.?] )[a-z]")
+_NEW_SENTENCE = re.compile(r"(?<=[a-z0-9%)/][a-zA-Z0-9%)][.?] )[a-z]")
 _SPACE_BEFORE = re.compile(r" +(?=[.,;:)])")
 _DECIMALS = {"n": 0, "f": 1, "x": 2}
 

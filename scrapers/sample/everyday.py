@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scrapers.sample.draw import Draw, Writer, words
 
-DOCUMENTS = 310
+DOCUMENTS = 350
 
 
 def subjects() -> list[tuple[int, str]]:

@@ -51,8 +51,7 @@ def write_pmc(world: Path, seed: int) -> dict[str, Any]:
     _inventory(tree, sorted(rows))
     tree.close()
     return {
-        "retracted": [f"pmc:{made[_RETRACTED]}"],
-        "withdrawn_items": [made[_RETRACTED_LATER]],
+        "retracted": [f"pmc:{made[_RETRACTED]}", f"pmc:{made[_RETRACTED_LATER]}"],
         "refused_licences": {made[n]: code for n, code in _REFUSED.items()},
         "stricter_permissions": [f"pmc:{made[_CONFLICT]}"],
     }

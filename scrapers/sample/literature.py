@@ -8,7 +8,7 @@ from scrapers.sample.draw import Draw, Writer
 from scrapers.sample.guidance import dose_table, reference
 from scrapers.sample.medical import medical_writer, ratio, topics
 
-ABSTRACTS = 450
+ABSTRACTS = 480
 ARTICLES = 52
 
 FIRST_PMID = 90_000_001
