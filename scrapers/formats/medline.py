@@ -24,9 +24,7 @@ from scrapers.formats.languages import iso_639_1
 _TRUNCATED = re.compile(r"\s*\(ABSTRACT TRUNCATED(?: AT \d+ WORDS)?\)\.?\s*$", re.I)
 _NO_TITLE = re.compile(r"\[?\s*not available\s*\]?\.?$", re.I)
 _BRACKETED = re.compile(r"\[(.*)\](\.?)$", re.S)
-_COPYRIGHT = re.compile(
-    r"(?:^|(?<=[.!?)\]])\s+)(?:copyright\s*(?:©|\(c\))?|©|\(c\))\s*(?:the\s+author|\d{4}|[A-Z]).{0,300}$", re.I
-)
+_STATEMENT = re.compile(r"\d|:\s*\S")
 _YEAR = re.compile(r"\d{4}")
 
 RETRACTED_TYPE, RETRACTION_TYPE, ERRATUM_TYPE = "D016441", "D016440", "D016425"
@@ -197,13 +195,16 @@ def _abstract(element: Any, context: Context) -> str:
     paragraphs: list[str] = []
     for part in element.iterfind("AbstractText"):
         text = inline_text(part, context)
+        label = " ".join((part.get("Label") or "").split())
         if not text:
+            # "LEVEL OF EVIDENCE: 4" is a whole statement; its text was a picture.
+            if _STATEMENT.search(label):
+                paragraphs.append(label)
             continue
         shorter = _TRUNCATED.sub("", text)
         if shorter != text:
             context.count("extract.truncated_abstracts")
             text = shorter
-        label = " ".join((part.get("Label") or "").split())
         if label and label.upper() != "UNLABELLED":
             text = f"{label.rstrip(':')}: {text}"
         paragraphs.append(text)
