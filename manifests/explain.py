@@ -10,6 +10,7 @@ from manifests.build import recipe, rules_of, sources
 from manifests.query import document, scan
 from manifests.reasons import KEPT, reason
 from manifests.store import Store
+from manifests.tables import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -183,8 +184,7 @@ def _rule_line(rule: Mapping[str, Any]) -> str:
 
 
 def _phi_line(phi: Mapping[str, Any]) -> str:
-    n = phi["identifiers"]
-    return f"{phi['action']}: {n:,} identifier{'' if n == 1 else 's'} found"
+    return f"{phi['action']}: {counted(phi['identifiers'], 'identifier')} found"
 
 
 def _cluster_lines(found: Mapping[str, Any]) -> list[str]:
@@ -205,11 +205,11 @@ def _training_lines(training: Mapping[str, Any]) -> list[str]:
     tokens = training["n_tokens"] or 0
     if training["split"] == "validation":
         return [f"validation: {tokens:,} tokens, in no training shard"]
-    lines = [f"{tokens:,} tokens x {training['epochs']} epochs = {training['stored_tokens']:,} stored"]
+    lines = [f"{tokens:,} tokens x {counted(training['epochs'], 'epoch')} = {training['stored_tokens']:,} stored"]
     for place in training["placements"]:
         lines.append(
             f"  epoch {place['epoch']}: shard {place['shard']}, row {place['row']}, "
             f"tokens {place['start']} to {place['start'] + place['length'] - 1}"
         )
     left = training["n_placements"] - len(training["placements"])
-    return [*lines, f"  and {left:,} more place{'s' if left > 1 else ''}"] if left > 0 else lines
+    return [*lines, f"  and {counted(left, 'more place')}"] if left > 0 else lines

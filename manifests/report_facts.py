@@ -86,7 +86,11 @@ def _tiles(
         (compact(effective), "effective tokens", f"{effective:,} stored in the shards"),
         (compact(unique), "unique tokens", f"{unique:,}; each is seen {share(effective, unique):.2f} times"),
         (compact(kept), "documents kept", f"{share(kept, entered):.1%} of {entered:,}"),
-        (str(len(entries)), "sources", f"{sum(1 for e in entries.values() if e['card']['restricted'])} restricted"),
+        (
+            str(len(entries)),
+            "source" if len(entries) == 1 else "sources",
+            f"{sum(1 for e in entries.values() if e['card']['restricted'])} restricted",
+        ),
         (compact(rows), "rows", f"of {index['row_tokens']:,} tokens, {empty:.3%} padding"),
     )
 

@@ -67,10 +67,8 @@ def _flow_takeaway(flow: Flow) -> str:
     if not least:
         return "No document entered."
     remains = share(flow.left[least][-1], flow.left[least][0])
-    return (
-        f"{kept:,} of {entered:,} documents were kept ({share(kept, entered):.1%}); "
-        f"{least} lost most of what it had, keeping {remains:.1%}."
-    )
+    rest = f"; {least} lost most of what it had, keeping {remains:.1%}" if len(flow.left) > 1 else ""
+    return f"{kept:,} of {entered:,} documents were kept ({share(kept, entered):.1%}){rest}."
 
 
 def reasons_section(
@@ -202,9 +200,7 @@ def lengths_section(build: Store, entries: Mapping[str, Any], hues: Mapping[str,
         takeaway = "No document was kept."
     else:
         short, long = (choose(rows, key=lambda row: (row["median"], row["source"])) for choose in (min, max))
-        takeaway = (
-            f"Half the documents of {long['source']} are longer than {long['median']:,} tokens, "
-            f"those of {short['source']} than {short['median']:,}."
-        )
+        others = f", those of {short['source']} than {short['median']:,}" if short is not long else ""
+        takeaway = f"Half the documents of {long['source']} are longer than {long['median']:,} tokens{others}."
     return Section("lengths", "How long documents are", takeaway,
                    (Table("Tokens per kept document", columns, rows),), multiples=drawn)  # fmt: skip

@@ -53,7 +53,9 @@ def languages_section(build: Store) -> Section:
         return Section("languages", "Languages and years", "No document was kept.", tables)
     newest = max((row for row in years if row["key"] != "not stated"), key=lambda row: row["effective"], default=None)
     when = f"; most tokens are of {newest['key']} ({newest['share']:.0%})" if newest else ""
-    takeaway = f"{languages[0]['share']:.1%} of effective tokens are {languages[0]['key']}{when}."
+    first = languages[0]
+    what = "have no stated language" if first["key"] == "not stated" else f"are {first['key']}"
+    takeaway = f"{first['share']:.1%} of effective tokens {what}{when}."
     return Section("languages", "Languages and years", takeaway, tables)
 
 

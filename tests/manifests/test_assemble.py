@@ -99,7 +99,7 @@ def test_three_passes_make_one_row() -> None:
     assert found[0]["n_chars"] == 10
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     ids=st.lists(st.text("abcé:9", min_size=1, max_size=5), unique=True, max_size=60),
     data=st.data(),

@@ -202,6 +202,10 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
         shard(lambda rows: move(rows[0], source=(rows[0]["source"] + 1) % 3)),
         {"tokens.source", "shards.tokens.counted"},
     ),
+    "what a takedown removed is still there": (
+        shard(lambda rows: rows[3]["doc_key"].__setitem__(0, 0)),
+        {"shards.padding", "placements.match", "tokens.stored", "shards.tokens.counted", "shards.padding.counted"},
+    ),
     "padding hides text": (
         shard(lambda rows: hide(rows), "validation/papers.arrow"),
         {"shards.padding"},
