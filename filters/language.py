@@ -68,6 +68,11 @@ def _py3langid() -> Detect:
     return detect
 
 
+def preload() -> None:
+    """Load the bundled detector, so that processes forked from this one need not."""
+    _py3langid()
+
+
 def _fasttext(path: str) -> Detect:
     if not Path(path).is_file():
         raise RecipeError(

@@ -19,8 +19,8 @@ class AcquireSource(PipelineStep):  # type: ignore[misc]
     type = "FETCH"
 
     def __init__(self, config: SourceConfig, raw_url: str, folder_url: str, http: Mapping[str, Any]) -> None:
-        super().__init__()
         self.name = f"acquire {config.source}"
+        super().__init__()  # reads the name
         self.config = config
         self.raw_url = raw_url
         self.folder_url = folder_url

@@ -25,8 +25,8 @@ class ProfileItems(PipelineStep):  # type: ignore[misc]
     type = "PROFILE"
 
     def __init__(self, config: SourceConfig, raw_url: str, tasks: list[list[str]], folder_url: str) -> None:
-        super().__init__()
         self.name = f"profile {config.source}"
+        super().__init__()  # reads the name
         self.config, self.raw_url, self.tasks, self.folder_url = config, raw_url, tasks, folder_url
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:

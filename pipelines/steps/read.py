@@ -23,8 +23,8 @@ class ReadSource(PipelineStep):  # type: ignore[misc]
     type = "READER"
 
     def __init__(self, config: SourceConfig, raw_url: str, tasks: list[list[str]], resolved_path: str = "") -> None:
-        super().__init__()
         self.name = f"read {config.source}"
+        super().__init__()  # reads the name
         self.config = config
         self.raw_url = raw_url
         self.tasks = tasks

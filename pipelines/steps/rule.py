@@ -18,10 +18,10 @@ class ApplyRule(PipelineStep):  # type: ignore[misc]
     type = "FILTER"
 
     def __init__(self, rule: str, parameters: Mapping[str, Any]) -> None:
-        super().__init__()
+        self.name = rule
+        super().__init__()  # reads the name
         self.rule = rule
         self.parameters = dict(parameters)
-        self.name = rule
         self._apply: Rule | None = None
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Any]:

@@ -64,8 +64,8 @@ class TokenizeBlock(PipelineStep):  # type: ignore[misc]
         row_tokens: int,
         restricted: bool,
     ) -> None:
-        super().__init__()
         self.name = f"tokenize {source}"
+        super().__init__()  # reads the name
         self.source = source
         self.prepared_url, self.dedup_url, self.folder_url = prepared_url, dedup_url, folder_url
         self.tokenizer, self.bos, self.eos = tokenizer, bos, eos
