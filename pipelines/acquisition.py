@@ -114,7 +114,7 @@ def http_arguments(plan: Plan, source: str, routes: Mapping[str, str]) -> dict[s
     """What the polite client is built from; a delay that the recipe gives goes before the loader's own."""
     network = plan.recipe.network
     options = plan.recipe.sources[source].options
-    own = {name: options[name] for name in ("delay_seconds", "concurrency") if name in options}
+    own: dict[str, Any] = {name: options[name] for name in ("delay_seconds", "concurrency") if name in options}
     return {
         **own,
         "contact": network.contact,

@@ -105,7 +105,7 @@ def finished(plan: Plan) -> BuildResult:
     """Recount the build, write its report, and gather what the end of the command shows."""
     build = plan.build
     checks = verify(build)
-    write_report(build)
+    write_report(build, checks)
     lines = [json.loads(line) for line in build.read_bytes("manifest/stages.jsonl").decode().splitlines()]
     sources = list(plan.recipe.sources)
     dropped: dict[str, Counter[str]] = {source: Counter() for source in sources}

@@ -3,12 +3,16 @@
 Each import below costs a task between 0.1 and 1 s of processor time when it has to make it itself.
 """
 
-import datasketch
-import datatrove.executor.local
+import importlib
 
-import pipelines.steps.acquire
-import pipelines.steps.prepare
-import scrapers.capture  # noqa: F401
 from filters.language import preload
 
+for module in (
+    "datasketch",
+    "datatrove.executor.local",
+    "pipelines.steps.acquire",
+    "pipelines.steps.prepare",
+    "scrapers.capture",
+):
+    importlib.import_module(module)
 preload()
