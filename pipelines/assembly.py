@@ -23,7 +23,7 @@ from manifests.store import Store
 from manifests.write import CORPUS, write_digests, write_lines
 from mixing.shards import ShardRecord, write_folder_files
 from pipelines.mixture_facts import mixture_facts
-from pipelines.passes import encoder, layout_of
+from pipelines.passes import encoder, layout_of, merged_away
 from pipelines.plan import NOT_IDENTITY, Plan
 
 NOT_IN_MANIFEST = ("output", "routes", "network", "executor")
@@ -200,7 +200,7 @@ def source_facts(plan: Plan) -> dict[str, Any]:
             "digest": snapshot["digest"],
             "items": snapshot["items"],
             "items_gave_documents": sum(fact["items_with_documents"] for fact in facts),
-            "merged_away": summed(facts, "counts").get("extract.merged_away", 0),
+            "merged_away": merged_away(plan, source),
             "quarantined": {reason: n for reason, n in sorted(quarantined.items()) if n},
             "counts": snapshot.get("counts", {}),
         }

@@ -80,6 +80,13 @@ def _resolved(plan: Plan, source: str) -> str:
     return folder.full("resolved.parquet")
 
 
+def merged_away(plan: Plan, source: str) -> int:
+    """Records that a newer revision replaced or a deletion withdrew, as the profile pass found; 0 without one."""
+    path = _resolved(plan, source)
+    found = (pq.read_schema(path).metadata or {}) if path else {}
+    return int(found.get(b"merged_away", 0))
+
+
 def minhash_config(plan: Plan) -> MinHashConfig:
     section = plan.recipe.dedup
     return MinHashConfig(bands=section.bands, rows=section.rows, ngram=section.ngram, seed=section.seed)

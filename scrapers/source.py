@@ -95,7 +95,10 @@ class Profiled(Protocol):
         ...
 
     def resolve(self, profiles: Sequence[Any]) -> Any:
-        """pyarrow.Table that `read` gets, from the profiles of all items in item order."""
+        """pyarrow.Table that `read` gets, from the profiles of all items in item order.
+
+        Its schema metadata `merged_away` is the number of records that will therefore not be read.
+        """
         ...
 
 
