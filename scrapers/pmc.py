@@ -191,7 +191,7 @@ def article_document(
     return Document(
         doc_id=doc_id,
         source=config.source,
-        kind=config.kind if article.text != article.abstract else "abstract",
+        kind="abstract" if article.counts.get("extract.no_body") and article.abstract else config.kind,
         text=article.text,
         title=article.title,
         url=url,
