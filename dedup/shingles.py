@@ -8,7 +8,6 @@ Numbers stay as they are: a dose variant has other shingles.
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
@@ -20,20 +19,10 @@ Hashes = npt.NDArray[np.uint64]
 Split = Callable[[str], list[str]]
 """Text -> its words, or its numbers. Never reaches across white space: the answer is that of its chunks in a row."""
 
-VOCABULARY_CHUNKS = 500_000
-"""Chunks remembered, about 100 MB; the vocabulary starts afresh beyond."""
-
-LONG_CHUNK = 64
-"""Characters beyond which a chunk is an address or a sequence and counts against the next bound."""
-
-VOCABULARY_LONG_CHARACTERS = 16_000_000
-"""Characters of long chunks remembered."""
-
 PIECE_CHARACTERS = 1 << 18
 """A text is read in pieces of about this length, so that a document of any size needs the same memory."""
 
 _SPACE = re.compile(r"\s")
-_MAY_HOLD_NUMBERS = re.compile(r"[^\x00-/:-\x7f]")
 _MASK = (1 << 64) - 1
 
 
@@ -94,51 +83,16 @@ def pieces(text: str, size: int = PIECE_CHARACTERS) -> Iterator[str]:
     yield text[start:] if start else text
 
 
-class Vocabulary(dict[str, int]):
-    """What each white-space-delimited chunk says, worked out at first sight: its words' hashes, its numbers' sum.
-
-    As a dictionary it maps a chunk to its place in the arrays.
-    """
-
-    def __init__(self, words: Split, numbers: Split) -> None:
-        super().__init__()
-        self._words, self._numbers = words, numbers
-        self._forget()
-
-    def read(self, text: str) -> tuple[Hashes, int]:
-        """Hashes of the words of `text` in order, and the sum of its numbers' hashes modulo 2**64."""
-        chunks = text.split()
-        if not chunks:
-            return np.empty(0, dtype=np.uint64), 0
-        places = np.fromiter(map(self.__getitem__, chunks), dtype=np.int64, count=len(chunks))
-        total = int(np.frombuffer(self._sums, dtype=np.uint64)[places].sum())
-        n_words = np.frombuffer(self._n_words, dtype=np.int64)[places]
-        starts = np.frombuffer(self._starts, dtype=np.int64)[places]
-        # The words of chunk i stand at starts[i], starts[i] + 1, ... in the one list of all hashes.
-        shift = np.repeat(starts - (np.cumsum(n_words) - n_words), n_words)
-        hashes = np.frombuffer(self._hashes, dtype=np.uint64)[shift + np.arange(len(shift))]
-        if len(self) > VOCABULARY_CHUNKS or self._long_characters > VOCABULARY_LONG_CHARACTERS:
-            self._forget()
-        return hashes, total
-
-    def __missing__(self, chunk: str) -> int:
-        place = self[chunk] = len(self)
-        words = self._words(chunk)
-        self._starts.append(len(self._hashes))
-        self._n_words.append(len(words))
-        for word in words:
-            self._hashes.append(word_hash(word))
-        # Digits are what numbers are made of; most chunks hold none, and asking costs as much as all the rest.
-        self._sums.append(numbers_sum(self._numbers(chunk)) if _MAY_HOLD_NUMBERS.search(chunk) else 0)
-        if len(chunk) > LONG_CHUNK:
-            self._long_characters += len(chunk)
-        return place
-
-    def _forget(self) -> None:
-        self.clear()
-        self._hashes, self._sums = array("Q", [0]), array("Q")  # never empty: numpy refuses an empty buffer
-        self._starts, self._n_words = array("q"), array("q")
-        self._long_characters = 0
+def grouped(texts: Sequence[str], size: int = PIECE_CHARACTERS) -> Iterator[Sequence[str]]:
+    """`texts` in runs of up to about `size` characters in all; a longer text is alone."""
+    start = total = 0
+    for at, text in enumerate(texts):
+        if at > start and total + len(text) > size:
+            yield texts[start:at]
+            start, total = at, 0
+        total += len(text)
+    if start < len(texts):
+        yield texts[start:]
 
 
 def numbers_sum(numbers: Sequence[str]) -> int:

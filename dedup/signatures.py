@@ -7,13 +7,15 @@ Two texts of Jaccard similarity J share a band with probability 1 - (1 - J**rows
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from dedup.shingles import Hashes, Split, Vocabulary, combined, pieces, shingle_hashes
+from dedup.shingles import PIECE_CHARACTERS, Hashes, Split, combined, grouped, pieces, shingle_hashes
+from dedup.vocabulary import Vocabulary
 
 __all__ = ["MinHashConfig", "Signature", "Signer", "hashes32", "shingle_hashes"]
 
@@ -62,25 +64,52 @@ class Signer:
 
     def sign(self, text: str) -> Signature:
         """The signature of `text`."""
+        return self.sign_many([text])[0]
+
+    def sign_many(self, texts: Sequence[str]) -> list[Signature]:
+        """The signatures of `texts`; twice as quick as one by one where texts are short."""
+        made: list[Signature] = []
+        for group in grouped(texts):
+            made.extend([self._sign_long(group[0])] if len(group[0]) > PIECE_CHARACTERS else self._sign_group(group))
+        return made
+
+    def _sign_group(self, texts: Sequence[str]) -> list[Signature]:
         ngram = self.config.ngram
+        reading = self._vocabulary.read(texts)
+        shingles = combined(reading.words, ngram)
+        made, start = [], 0
+        for end, numbers in zip(reading.ends.tolist(), reading.numbers.tolist(), strict=True):
+            minima = np.full(len(self._multipliers), _LARGEST)
+            own = shingles[start : end - ngram + 1]
+            if end - start < ngram:
+                own = combined(reading.words[start:end], ngram)
+            self._lower(minima, own)
+            made.append(self._signature(minima, numbers, len(own)))
+            start = end
+        return made
+
+    def _sign_long(self, text: str) -> Signature:
+        """Piece by piece, so that a document of any size needs the same memory."""
         minima = np.full(len(self._multipliers), _LARGEST)
         numbers = n_shingles = 0
         held = np.empty(0, dtype=np.uint64)
         for piece in pieces(text):
-            hashes, piece_numbers = self._vocabulary.read(piece)
-            numbers += piece_numbers
-            held = np.concatenate([held, hashes]) if len(held) else hashes
-            if len(held) >= ngram:
-                shingles = combined(held, ngram)
+            reading = self._vocabulary.read([piece])
+            numbers += int(reading.numbers[0])
+            held = np.concatenate([held, reading.words])
+            if len(held) >= self.config.ngram:
+                shingles = combined(held, self.config.ngram)
                 n_shingles += len(shingles)
                 self._lower(minima, shingles)
-                held = held[len(held) - ngram + 1 :]
+                held = held[len(held) - self.config.ngram + 1 :]
         if n_shingles == 0 and len(held):
             n_shingles = 1
-            self._lower(minima, combined(held, ngram))
+            self._lower(minima, combined(held, self.config.ngram))
+        return self._signature(minima, numbers % 2**64, n_shingles)
+
+    def _signature(self, minima: npt.NDArray[np.uint32], numbers: int, n_shingles: int) -> Signature:
         signed = n_shingles >= max(self.config.min_shingles, 1)
-        bands = self._digests(minima) if signed else np.empty(0, dtype=np.uint64)
-        return Signature(bands, numbers & 0xFFFFFFFFFFFFFFFF, n_shingles)
+        return Signature(self._digests(minima) if signed else np.empty(0, dtype=np.uint64), numbers, n_shingles)
 
     def minima(self, shingles: Hashes) -> npt.NDArray[np.uint32]:
         """What datasketch's `MinHash.hashvalues` are for these shingles: the least value under each permutation."""

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup import shingles as shingles_module
-from dedup.shingles import Vocabulary, combined, numbers_sum, pieces, word_hash
+from dedup.shingles import combined, grouped, numbers_sum, pieces, word_hash
 from dedup.signatures import MinHashConfig, Signer, hashes32, shingle_hashes
+from dedup.vocabulary import Vocabulary
 from filters.numbers import numbers
 from filters.words import Words
 
@@ -36,7 +36,7 @@ def test_minima_are_those_of_datasketch(words: list[str], ngram: int, seed: int)
     assert made.minima(shingles).tolist() == theirs.hashvalues.tolist()
 
 
-def test_blocks_do_not_change_the_minima(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_do_not_change_the_minima() -> None:
     from datasketch import MinHash
 
     values = np.random.default_rng(5).integers(0, 2**64, 10_000, dtype=np.uint64)
@@ -71,22 +71,61 @@ def test_signatures_stay_what_they_are() -> None:
     assert f"{made.numbers:016x}" == "5200741f7f5cf362"
 
 
-@given(TEXTS)
+SEVERAL = st.lists(TEXTS, max_size=6)
+
+
+@given(SEVERAL)
 @settings(max_examples=300, deadline=None)
-def test_reading_by_chunks_is_reading_the_text(text: str) -> None:
-    hashes, total = Vocabulary(WORDS.simple, numbers).read(text)
-    assert hashes.tolist() == [word_hash(word) for word in WORDS.simple(text)]
-    assert total == numbers_sum(numbers(text))
+def test_reading_by_chunks_is_reading_the_texts(texts: list[str]) -> None:
+    reading = Vocabulary(WORDS.simple, numbers).read(texts)
+    assert reading.words.tolist() == [word_hash(word) for text in texts for word in WORDS.simple(text)]
+    assert np.diff(reading.ends, prepend=0).tolist() == [len(WORDS.simple(text)) for text in texts]
+    assert reading.numbers.tolist() == [numbers_sum(numbers(text)) for text in texts]
 
 
-@given(TEXTS)
-@settings(max_examples=50, deadline=None)
-def test_spacy_words_can_be_signed_too(text: str) -> None:
-    """Chunks of several words, or of none."""
-    hashes, _ = Vocabulary(
-        lambda piece: [half for chunk in piece.split() for half in chunk.split("-") if half], numbers
-    ).read(text)
-    assert hashes.tolist() == [word_hash(half) for chunk in text.split() for half in chunk.split("-") if half]
+def halves(text: str) -> list[str]:
+    """Chunks of several words, of one and of none, as spaCy's tokens are."""
+    return [half for chunk in text.split() for half in chunk.split("-") if half]
+
+
+@given(SEVERAL)
+@settings(max_examples=100, deadline=None)
+def test_chunks_may_hold_several_words(texts: list[str]) -> None:
+    reading = Vocabulary(halves, numbers).read(texts)
+    assert reading.words.tolist() == [word_hash(half) for text in texts for half in halves(text)]
+
+
+def test_chunks_of_any_length_are_told_apart_and_remembered() -> None:
+    """Same beginnings, same ends, lengths around every border of the hash; a table that grows many times."""
+    chunks = [f"{letter}{'x' * length}{end}" for length in range(540) for letter in "ab" for end in "cd"]
+    asked: list[str] = []
+
+    def words(chunk: str) -> list[str]:
+        asked.append(chunk)
+        return [chunk]
+
+    vocabulary = Vocabulary(words, lambda chunk: [])
+    for start in (0, 700, 0):
+        reading = vocabulary.read([" ".join(chunks[start:])])
+        assert reading.words.tolist() == [word_hash(chunk) for chunk in chunks[start:]]
+    many = [f"w{at}" for at in range(60_000)]
+    assert vocabulary.read([" ".join(many)]).words.tolist() == [word_hash(chunk) for chunk in many]
+    assert vocabulary.read([" ".join(many[::-1])]).words.tolist() == [word_hash(chunk) for chunk in many[::-1]]
+    assert sorted(asked) == sorted(chunks + many)
+
+
+@given(SEVERAL, st.integers(1, 300))
+@settings(max_examples=100, deadline=None)
+def test_signing_many_is_signing_each(texts: list[str], size: int) -> None:
+    one_by_one = [signer().sign(text) for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dedup.signatures.PIECE_CHARACTERS", size)
+        patch.setattr("dedup.signatures.pieces", lambda text: pieces(text, size))
+        patch.setattr("dedup.signatures.grouped", lambda texts: grouped(texts, size))
+        together = signer().sign_many(texts)
+    for one, other in zip(one_by_one, together, strict=True):
+        assert one.bands.tolist() == other.bands.tolist()
+        assert (one.numbers, one.n_shingles) == (other.numbers, other.n_shingles)
 
 
 @given(TEXTS, st.integers(1, 20))
@@ -97,23 +136,11 @@ def test_pieces_lose_nothing_and_cut_no_word(text: str, size: int) -> None:
     assert [word for piece in found for word in piece.split()] == text.split()
 
 
-@given(TEXTS, st.integers(1, 30))
-@settings(max_examples=100, deadline=None)
-def test_pieces_do_not_change_the_signature(text: str, size: int) -> None:
-    whole = signer().sign(text)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shingles_module, "PIECE_CHARACTERS", size)
-        patch.setattr("dedup.signatures.pieces", lambda text: pieces(text, size))
-        cut = signer().sign(text)
-    assert cut.bands.tolist() == whole.bands.tolist()
-    assert (cut.numbers, cut.n_shingles) == (whole.numbers, whole.n_shingles)
-
-
 def test_a_full_vocabulary_starts_afresh_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(3)
     texts = [" ".join(str(chance.randint(0, 500)) for _ in range(80)) + " " + "x" * 100 for _ in range(20)]
     before = [signer().sign(text).bands.tolist() for text in texts]
-    monkeypatch.setattr(shingles_module, "VOCABULARY_CHUNKS", 50)
+    monkeypatch.setattr("dedup.vocabulary.CHUNKS", 50)
     small = signer()
     assert [small.sign(text).bands.tolist() for text in texts] == before
 
