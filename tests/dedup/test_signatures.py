@@ -114,9 +114,10 @@ def test_chunks_of_any_length_are_told_apart_and_remembered() -> None:
     assert sorted(asked) == sorted(chunks + many)
 
 
-@given(SEVERAL, st.integers(1, 300))
+@given(st.lists(st.lists(st.sampled_from("abcd 5 7-9 ...".split()), max_size=25), max_size=6), st.integers(1, 300))
 @settings(max_examples=100, deadline=None)
-def test_signing_many_is_signing_each(texts: list[str], size: int) -> None:
+def test_signing_many_is_signing_each(texts_in_words: list[list[str]], size: int) -> None:
+    texts = ["\n".join(words) for words in texts_in_words]
     one_by_one = [signer().sign(text) for text in texts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dedup.signatures.PIECE_CHARACTERS", size)
@@ -126,6 +127,19 @@ def test_signing_many_is_signing_each(texts: list[str], size: int) -> None:
     for one, other in zip(one_by_one, together, strict=True):
         assert one.bands.tolist() == other.bands.tolist()
         assert (one.numbers, one.n_shingles) == (other.numbers, other.n_shingles)
+
+
+def test_bands_are_digests_of_the_minima_of_the_texts_own_shingles(invent) -> None:  # type: ignore[no-untyped-def]
+    import xxhash
+
+    chance = random.Random(6)
+    texts = [invent(chance, n_words) for n_words in (3, 4, 5, 6, 40, 400)]
+    made = signer()
+    for text, signed in zip(texts, made.sign_many(texts), strict=True):
+        shingles = shingle_hashes(WORDS.simple(text), 5)
+        rows = made.minima(shingles).reshape(14, 8)
+        assert signed.n_shingles == len(shingles)
+        assert signed.bands.tolist() == [xxhash.xxh3_64_intdigest(row.tobytes()) for row in rows]
 
 
 @given(TEXTS, st.integers(1, 20))
