@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from datatrove.pipeline.base import PipelineStep
 
 from dedup.resolve import DedupConfig, resolve
-from filters.numbers import numbers
+from filters.numbers import numeric_tokens
 from filters.words import Words
 from manifests.reasons import KEPT
 from manifests.schema import QUARANTINE
@@ -33,6 +33,11 @@ COLUMNS = (
     "n_chars",
     "raw_ref",
 )
+
+
+def measured(text: str) -> list[str]:
+    """Numbers with their comparators and units: `<5 mg`, `>5 mg` and `<5 mcg` are three things."""
+    return [token.value for token in numeric_tokens(text)]
 
 
 class ResolveDuplicates(PipelineStep):  # type: ignore[misc]
@@ -63,7 +68,7 @@ class ResolveDuplicates(PipelineStep):  # type: ignore[misc]
         texts = PreparedTexts(list(stores.values()))
         keys = kept["doc_key"].to_pylist()
         words = Words()
-        found = resolve(kept, self.config, lambda position: texts.text(keys[position]), words.simple, numbers)
+        found = resolve(kept, self.config, lambda position: texts.text(keys[position]), words.simple, measured)
         self._write(folder, found.table, again, rank, found.counts)
         yield from ()
 

@@ -66,8 +66,8 @@ class _Parts:
 
     def __init__(self, store: Store, rank: int, minhash: MinHashConfig) -> None:
         self.store, self.rank = store, rank
-        words = Words()
-        self.signer = Signer(minhash, words.simple, numbers)
+        # The signer remembers chunks itself.
+        self.signer = Signer(minhash, Words(capacity=0).simple, numbers)
         self.records: list[tuple[int, Record]] = []
         self.held_characters = 0
         self.run_number = 0
@@ -111,7 +111,11 @@ class _Parts:
         by_key = sorted(self.records, key=lambda pair: pair[0])
         kept = [(key, record) for key, record in by_key if record.fate == KEPT]
         self._put(f"text/{name}", PREPARED, [_prepared_row(key, record) for key, record in kept], TEXT_ROW_GROUP)
-        signatures = [self._signature_row(key, record.document.text) for key, record in kept]
+        made = self.signer.sign_many([record.document.text for _, record in kept])
+        signatures = [
+            {"doc_key": key, "bands": one.bands, "numbers": one.numbers, "n_shingles": one.n_shingles}
+            for (key, _), one in zip(kept, made, strict=True)
+        ]
         self._put(f"signatures/{name}", SIGNATURES, signatures)
         by_id = sorted(self.records, key=lambda pair: pair[1].document.doc_id)
         self._put(f"documents/{name}", DOCUMENTS, [_document_row(key, record) for key, record in by_id])
@@ -144,10 +148,6 @@ class _Parts:
             table = pa.Table.from_pylist(rows, schema=schema)
             pq.write_table(table, stream, compression="zstd", row_group_size=row_group)
         self.files.append(name)
-
-    def _signature_row(self, key: int, text: str) -> dict[str, Any]:
-        made = self.signer.sign(text)
-        return {"doc_key": key, "bands": made.bands, "numbers": made.numbers, "n_shingles": made.n_shingles}
 
 
 def _prepared_row(key: int, record: Record) -> dict[str, Any]:
