@@ -155,21 +155,23 @@ def _fates(columns: dict[str, Any]) -> Any:
     pmid, version, file, position, deleted = (columns[name] for name in PROFILE.names)
     fates = np.zeros(len(pmid), np.int8)
     order = np.lexsort((position, file, version, pmid))
-    n = len(order)
-    if not n:
-        return fates
-    same_work = np.append(pmid[order][1:] == pmid[order][:-1], False)
-    same_version = same_work & np.append(version[order][1:] == version[order][:-1], False)
+    same_version = _same_as_next(pmid[order]) & _same_as_next(version[order])
     # A row is out if any later row of its (pmid, version) exists: a newer revision, or a deletion after it.
-    next_deletes = np.append(deleted[order][1:], False)
+    next_deletes = np.roll(deleted[order], -1)
     fates[order[same_version & ~next_deletes]] = 1
     fates[order[same_version & next_deletes]] = 2
     # Of what is left of a PMID, the highest version stays.
     alive = order[(fates[order] == 0) & ~deleted[order]]
-    older = np.append(pmid[alive][1:] == pmid[alive][:-1], False)
-    fates[alive[older]] = 1
+    fates[alive[_same_as_next(pmid[alive])]] = 1
     fates[deleted] = 0
     return fates
+
+
+def _same_as_next(values: Any) -> Any:
+    """True where the next entry is equal; never at the last."""
+    same = np.zeros(len(values), bool)
+    same[:-1] = values[1:] == values[:-1]
+    return same
 
 
 def _positions(resolved: Any | None, file: int) -> frozenset[int]:

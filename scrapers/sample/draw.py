@@ -99,8 +99,9 @@ class Writer:
                 break
             pattern = filled
         filled = _SINGULAR.sub(r"1 \1", _ONE_OF.sub(r"every \1", filled))
+        filled = _ARTICLE.sub(r"\1n ", filled)
         filled = _NEW_SENTENCE.sub(lambda found: found[0].upper(), filled)
-        return _SPACE_BEFORE.sub("", _SPACES.sub(" ", _ARTICLE.sub(r"\1n ", filled))).strip()
+        return _SPACE_BEFORE.sub("", _SPACES.sub(" ", filled)).strip()
 
     def sentence(self, role: str) -> str:
         """One sentence of the patterns `role`, with a capital letter."""
