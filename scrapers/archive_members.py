@@ -14,6 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
@@ -50,12 +51,19 @@ class Member:
     refused: Unreadable | None = None
 
 
-def unpacked(path: Path) -> IO[bytes]:
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
     """The file `path` as a stream, decompressed if its first bytes say that it is compressed."""
-    stream = path.open("rb")
-    head = stream.read(8)
-    stream.seek(0)
-    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
+    # The decompressors leave the stream they were given open: both are closed here.
+    with ExitStack() as opened:
+        stream = opened.enter_context(path.open("rb"))
+        head = stream.read(8)
+        stream.seek(0)
+        kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
+        yield opened.enter_context(_decompressed(stream, kind)) if kind else stream
+
+
+def _decompressed(stream: IO[bytes], kind: str) -> IO[bytes]:
     if kind == "gzip":
         from isal import igzip
 
@@ -64,11 +72,9 @@ def unpacked(path: Path) -> IO[bytes]:
         return lzma.open(stream)
     if kind == "zstd":
         return cast("IO[bytes]", zstd.open(stream, "rb"))
-    if kind == "bzip2":
-        import bz2
+    import bz2
 
-        return cast("IO[bytes]", bz2.open(stream))
-    return stream
+    return cast("IO[bytes]", bz2.open(stream))
 
 
 def head_of(path: Path, n_bytes: int) -> bytes:
@@ -107,8 +113,30 @@ def damaged(where: str = "") -> Unreadable:
     return Unreadable("extract.corrupt", f"The file is damaged or ends too early{where}.")
 
 
+class _Watched:
+    """A stream that remembers its last bytes: a tar that was cut short between members ends without an error."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.tail = b""
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        piece = self._stream.read(n_bytes)
+        self.tail = (self.tail + piece)[-tarfile.BLOCKSIZE :]
+        return piece
+
+
 def _tar(path: Path) -> Iterator[Member]:
-    with unpacked(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+    with unpacked(path) as stream:
+        watched = _Watched(stream)
+        yield from _tar_members(watched)
+        if watched.tail.strip(b"\0"):
+            # POSIX: an archive ends with two blocks of zeros.
+            raise EOFError
+
+
+def _tar_members(stream: _Watched) -> Iterator[Member]:
+    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
         for info in archive:
             if info.isdir():
                 continue

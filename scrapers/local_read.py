@@ -6,12 +6,14 @@ its sha256. No message holds any text of a file.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import io
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -45,7 +47,7 @@ class Input:
 
     name: str
     """The item, or `item!member`."""
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
     """A new stream of its uncompressed bytes."""
     raw_ref: str
     config: SourceConfig
@@ -151,6 +153,10 @@ def read_pubmedqa(given: Input) -> Found:
 def read_jsonl(given: Input) -> Found:
     """JSON lines with a text field."""
     with given.open() as stream:
+        marked = stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+    with given.open() as stream:
+        if marked:
+            stream.read(len(codecs.BOM_UTF8))
         for found in jsonl.rows(stream, name="plain.jsonl"):
             if isinstance(found, BadLine):
                 yield given.aside(found.reason, found.detail, f"line {found.line}")
@@ -242,7 +248,7 @@ def _first_of(row: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 def _json(given: Input) -> Any:
     try:
-        return orjson.loads(given.data())
+        return orjson.loads(given.data().removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError:
         raise Unreadable("extract.corrupt", "Not valid JSON.") from None
 
@@ -276,6 +282,10 @@ def _table(stream: IO[bytes]) -> Iterator[Iterator[list[str]]]:
         raise Unreadable(reason, "The CSV is broken.") from None
     except DAMAGE:
         raise damaged() from None
+    finally:
+        # The stream is closed by whoever opened it.
+        with contextlib.suppress(ValueError, OSError):
+            text.detach()
 
 
 def _first_row(stream: IO[bytes]) -> list[str]:
