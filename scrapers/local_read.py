@@ -38,7 +38,6 @@ _SUBJECT_COLUMNS = ("subject_id", "patient_id")
 _DATE_COLUMNS = ("charttime", "chartdate", "date")
 _ISO_DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d)?)?")
 _NGC_NAME = re.compile(r"(\d{3,7})\D*$")
-_PUBMED_URL = "https://pubmed.ncbi.nlm.nih.gov/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ def read_pubmedqa(given: Input) -> Found:
             f"pubmedqa-{pmid}",
             unicodedata.normalize("NFC", text),
             title=question,
-            url=f"{_PUBMED_URL}{pmid}/",
+            url=f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/",
             lang="en",
             year=int(year) if year.isdecimal() else None,
             pmid=pmid,
@@ -197,8 +196,7 @@ def _other_notes(given: Input, stream: IO[bytes]) -> Found:
             raise Unreadable("extract.not_a_document", "The table has no column of note text.")
         for number, row in enumerate(reader, 1):
             if len(row) != len(names):
-                detail = f"The row has {len(row)} fields, the header {len(names)}."
-                yield given.aside("extract.bad_record", detail, f"row {number}")
+                yield given.aside("extract.bad_record", f"{len(row)} fields, not {len(names)}.", f"row {number}")
                 continue
             text = unicodedata.normalize("NFC", row[column].replace("\r\n", "\n")).strip()
             if not text:
@@ -220,10 +218,8 @@ def _of_row(given: Input, row: Mapping[str, Any], place: str) -> Document | Quar
     if not text.strip():
         return given.aside("extract.bad_record", "The row has no text.", place)
     licence = _first_of(row, ("licence", "license"))
-    decision = decide([licence], [licence], None) if licence else None
-    stated = {}
-    if decision is not None and decision.licence != "unknown":
-        stated = {"licence": decision.licence, "licence_evidence": "record"}
+    decided = decide([licence], [licence], None).licence if licence else "unknown"
+    stated = {"licence": decided, "licence_evidence": "record"} if decided != "unknown" else {}
     published = _first_of(row, ("published", "date"))[:10]
     return given.document(
         _first_of(row, ("id", "doc_id", "_id", "uuid")) or sha256_hex(canonical_json(row).encode())[:16],
