@@ -121,7 +121,8 @@ def language_rule(
 ) -> Rule:
     """Drop a document that is, with `min_confidence`, in a language not in `allowed`.
 
-    `min_chars`: letters below which no verdict is given. `model`: path of a fastText language model.
+    `min_chars`: letters below which the text is not judged: then the language that the source declares decides, and
+    a text without one stays (terse notes and drug lists look foreign). `model`: path of a fastText language model.
     """
     if isinstance(allowed, str) or not allowed:
         raise RecipeError(
@@ -142,6 +143,8 @@ def language_rule(
         prose = sample(document.text)
         n_letters = sum(map(len, _LETTERS.findall(prose)))
         if n_letters < min_chars:
+            if document.lang and document.lang not in wanted:
+                return Drop("language.not_allowed", n_letters, min_chars, {"letters": n_letters})
             return Keep({"letters": n_letters}, {"lang": document.lang or "und"}, {"language.not_judged": 1})
         if sure_english:
             share = english_share(prose)

@@ -41,7 +41,7 @@ def mixture_facts(plan: Plan, records: Sequence[ShardRecord], validation: Sequen
                 "validation_documents": sum(block["validation"]["documents"] for block in blocks),
                 "validation_tokens": sum(record.tokens.get(source, 0) for record in validation),
                 "unique_tokens": entry["unique_tokens"],
-                "epochs": realised / entry["unique_tokens"],
+                "epochs": realised / entry["unique_tokens"] if realised else 0.0,
                 "max_epochs": entry["max_epochs"],
                 "whole_passes": entry["whole_passes"],
                 "effective_tokens": realised,

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.schema import SIGNATURES
+from manifests.schema import DOCUMENTS, SIGNATURES
 from manifests.store import Store
 
 ROW_GROUPS_HELD = 64
@@ -87,7 +87,17 @@ def kept_rows(folder: Store, columns: Sequence[str], order: int) -> pa.Table:
                 "order", pa.array([order] * len(joined), pa.int32())
             )
         )
+    if not tables:
+        # Everything of this source was put aside: it has books, and no document in them.
+        schema = pa.schema([*(DOCUMENTS.field(name) for name in (*columns, "fate"))])
+        return kept_columns(schema).empty_table()
     return pa.concat_tables(tables)
+
+
+def kept_columns(books: pa.Schema) -> pa.Schema:
+    """The schema of `kept_rows`: columns of the books, of the signature, and the place."""
+    signature = [field.with_nullable(True) for field in SIGNATURES if field.name != "doc_key"]
+    return pa.schema([*books, *signature, pa.field("part", pa.string()), pa.field("order", pa.int32())])
 
 
 def _with_signatures(table: pa.Table, signatures: pa.Table) -> pa.Table:

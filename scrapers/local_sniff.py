@@ -115,16 +115,21 @@ def _not(detail: str) -> Sniffed:
 
 def _archive(path: Path, packed: str) -> Sniffed:
     found: dict[str, int] = {}
+    refused: Unreadable | None = None
     try:
         for number, member in enumerate(members(path, packed)):
             if number == ARCHIVE_LOOK:
                 break
-            if member.refused is None:
+            if member.refused is not None:
+                refused = refused or member.refused
+            else:
                 for reader in plain(member.data[:HEAD_BYTES], whole=len(member.data) < HEAD_BYTES).readers:
                     found[reader] = found.get(reader, 0) + 1
     except Unreadable as error:
         if not found:
             return Sniffed(reason=error.reason, detail=error.detail)
+    if not found and refused is not None:
+        return Sniffed(reason=refused.reason, detail=refused.detail)
     if not found:
         return Sniffed(reason="extract.unknown_format", detail="An archive of which no member is known to any reader.")
     order = list(SOURCES)

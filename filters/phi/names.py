@@ -138,6 +138,8 @@ def find(view: View) -> list[Finding]:
                 continue
             if detector == "name_title" and text[max(0, match.start() - 1) : match.start()] == "-":
                 continue  # a relative molecular mass: "the 72000-Mr protein"
+            if detector == "name_title" and re.search(r"\d ?ms$", text[max(0, match.start() - 2) : match.start() + 2]):
+                continue  # milliseconds at the end of a sentence: "QTc >500 ms. Sputum smear"
             if detector == "name_patient" and not _patient_name(text[start:end]):
                 continue
             if detector == "name_possessive" and text[start:end].split()[0].lower() in _NO_INITIAL:

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datatrove.pipeline.base import PipelineStep
 
+from manifests.errors import BuildError
 from manifests.store import Store
 from mixing.blocks import BlockFile, repack, write_block
 from mixing.choice import below, fraction_threshold
-from mixing.weights import Mixture, plan
+from mixing.weights import NATURAL, Mixture, SourcePlan, plan
 from pipelines import heartbeat
 from pipelines.stage import write_task_mark
 from pipelines.steps.tokenize import block_paths
@@ -53,8 +54,17 @@ class WeighSources(PipelineStep):  # type: ignore[misc]
             tables = list(token_tables(Store(url), "train"))
             documents[source] = sum(len(keys) for keys, _ in tables)
             tokens[source] = int(sum(int(lengths.sum()) for _, lengths in tables))
-        made = plan(tokens, documents, self.mixture)
-        sources = []
+        # Where nothing is weighed, a source that gave nothing takes nothing; with weights it is an error.
+        empty = {s for s, n in tokens.items() if not n} if self.mixture.total_tokens == NATURAL else set()
+        if not any(tokens.values()):
+            raise BuildError(
+                "no document was kept, so there is nothing to mix.",
+                where=", ".join(self.tokenized),
+                why="Shards of nothing would look like a finished corpus.",
+                fix="Look at the rules of the recipe: `medtrove plan` lists them with their parameters.",
+            )
+        made = plan({s: n for s, n in tokens.items() if s not in empty}, documents, self.mixture)
+        sources = [_nothing(source) for source in self.tokenized if source in empty]
         for entry in made.sources:
             store = Store(self.tokenized[entry.source])
 
@@ -67,6 +77,12 @@ class WeighSources(PipelineStep):  # type: ignore[misc]
         folder.write_json("mixture.json", {"total_tokens": made.total_tokens, "sources": sources})
         write_task_mark(folder, rank, ["mixture.json"], {})
         yield from ()
+
+
+def _nothing(source: str) -> dict[str, Any]:
+    """The plan of a source without tokens."""
+    zero = SourcePlan(source, source, 0, 0, 0.0, 0.0, 0, 0, 0, 0.0)
+    return {**asdict(zero), "fraction_below": "0"}
 
 
 class PackFraction(PipelineStep):  # type: ignore[misc]

@@ -36,13 +36,14 @@ def test_language_is_detected_and_recorded() -> None:
     assert isinstance(language_rule(allowed=["en", "fr"])(_document(_FRENCH)), Keep)
 
 
-def test_terse_text_is_not_judged() -> None:
+def test_terse_text_is_judged_by_what_the_source_declares_or_not_at_all() -> None:
     rule = language_rule()
-    for declared, lang in (("", "und"), ("fr", "fr")):
-        verdict = rule(_document("Metformin 500 mg PO BID\nASA 81 mg qd", lang=declared))
+    terse = "Metformin 500 mg PO BID\nASA 81 mg qd"
+    for declared, lang in (("", "und"), ("en", "en")):
+        verdict = rule(_document(terse, lang=declared))
         assert isinstance(verdict, Keep)
-        assert verdict.fields == {"lang": lang}
-        assert verdict.counts == {"language.not_judged": 1}
+        assert verdict.fields["lang"] == lang
+    assert isinstance(rule(_document(terse, lang="fr")), Drop)
 
 
 def test_a_table_does_not_decide() -> None:

@@ -152,3 +152,9 @@ def test_time_grows_with_length_alone(unit: str) -> None:
     names.find(View(text))
     spans(text)
     assert time.perf_counter() - started < 5
+
+
+def test_milliseconds_before_a_sentence_are_no_title() -> None:
+    policy = load_policy("note")
+    assert find("QTc >500 ms. Sputum smear negative.", policy) == []
+    assert [finding.entity for finding in find("Seen with Ms. Harper today.", policy)] == ["NAME"]

@@ -129,8 +129,8 @@ def test_an_unknown_rule_and_a_stray_parameter_are_named(table: Table, tmp_path:
     with pytest.raises(RecipeError, match=r"no rule called 'source\.state'"):
         plan_of(table, tmp_path)
     table["rules"][0]["rule"] = "source.status"
-    table["sources"]["cps"]["rules"] = {"relevance.fasttext": {}}
-    with pytest.raises(RecipeError, match=r"'relevance\.fasttext' is not in the recipe's"):
+    table["sources"]["cps"]["rules"] = {"quality.length": {}}
+    with pytest.raises(RecipeError, match=r"'quality\.length' is not in the recipe's"):
         plan_of(table, tmp_path)
 
 
