@@ -3,6 +3,7 @@ FITS = $(shell $(1) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev
 PYTHON ?= $(or $(firstword $(call FITS,python3.11) $(call FITS,python3)),python3)
 RECIPE ?= sample
 MEDTROVE = .venv/bin/medtrove
+ROOMS = manifests scrapers filters dedup mixing train pipelines
 
 .PHONY: setup corpus plan report verify test test-slow check bench clean
 
@@ -25,7 +26,8 @@ setup-dev:
 	@$(PYTHON) -I pipelines/bootstrap.py core dev
 
 test: setup-dev
-	@.venv/bin/pytest -n 2 -m "not slow" --cov --cov-report=term:skip-covered
+	@.venv/bin/pytest -q -n 2 -m "not slow" --cov --cov-report=
+	@for room in $(ROOMS); do printf '%-10s %s %% covered\n' $$room $$(.venv/bin/coverage report --include "$$room/*" --format=total); done
 
 test-slow: setup-dev
 	@.venv/bin/pytest -n 2 -m slow || [ $$? -eq 5 ]

@@ -10,6 +10,7 @@ more, alone.
 from __future__ import annotations
 
 import ctypes
+import math
 import multiprocessing
 import os
 import resource
@@ -113,11 +114,16 @@ def workers_for(requested: int, gigabytes_each: float) -> int:
     if requested:
         return requested
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.floor(min(available_bytes() / (gigabytes_each * 1e9), cores)))
+
+
+def available_bytes() -> float:
+    """Memory that can be had without swapping, as Linux estimates it; unlimited where nothing says."""
     try:
-        free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return cores
-    return max(1, min(cores, int(free_bytes / (gigabytes_each * 1e9))))
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return math.inf
+    return next((float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), math.inf)
 
 
 def run_stages(runs: Sequence[StageRun], *, workers: int, display: Display) -> int:

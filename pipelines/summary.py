@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from pipelines.plan import Plan
 
 
+REPAIR = (
+    "A file that was changed or lost is made anew, the same bytes, if you delete it and run `medtrove build` with the "
+    "same recipe; train on nothing before that."
+)
+
+
 def _table(*columns: str) -> Table:
     """A plain table: names to the left, numbers to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -45,6 +51,7 @@ def render_summary(console: Console, result: BuildResult) -> None:
         console.print(f"[bold red]verify: {len(result.failed_checks)} of {result.n_checks} checks failed[/bold red]")
         for check in result.failed_checks:
             console.print(f"  {check.name}: {check.detail or f'{check.observed} instead of {check.expected}'}")
+        console.print(REPAIR)
     else:
         console.print(f"[bold]verify[/bold]     {result.n_checks} checks, all hold", highlight=False)
     store = result.build
@@ -157,5 +164,7 @@ def render_checks(console: Console, store: Store, checks: Sequence[Any]) -> None
         console.print(f"       observed {check.observed}, expected {check.expected}", highlight=False)
         if check.detail:
             console.print(f"       {check.detail}", highlight=False)
+    if failed:
+        console.print(REPAIR, highlight=False)
     verdict = f"{len(failed)} of {len(checks)} checks failed" if failed else f"{len(checks)} checks, all hold"
     console.print(f"{store.url}: {verdict}", highlight=False)

@@ -19,6 +19,7 @@ from mixing.shards import open_shards
 from mixing.tokenize import Encoder
 from pipelines.build import latest_build
 from pipelines.recipe import load_recipe, resolve_path
+from train.data import batches
 
 Row = dict[str, Any]
 
@@ -161,6 +162,22 @@ def test_every_token_of_every_document_is_stored_epochs_times(build: Store, docu
             stored[key] += length
     wanted = {row["doc_key"]: row["n_tokens"] * row["epochs"] for row in documents.values() if row["epochs"]}
     assert dict(stored) == wanted
+
+
+def test_training_reads_every_token_of_every_source_once(build: Store) -> None:
+    index = build.read_json("shards/index.json")
+    seen: Counter[str] = Counter()
+    for rank in range(2):
+        for batch in batches(build.local("shards"), rows_per_batch=16, rank=rank, world_size=2):
+            assert batch.input_ids.shape[1] == index["sequence_length"]
+            for source, segments in zip(batch.source.tolist(), batch.segment_ids, strict=True):
+                if source >= 0:
+                    seen[index["sources"][source]] += int((segments > 0).sum())
+    stored = index["totals"]["tokens_by_source"]
+    rows = index["schedule"]["rows"]
+    for source in index["sources"]:
+        # The last token of a full row is a target only.
+        assert stored[source] - rows[source] <= seen[source] <= stored[source]
 
 
 def test_a_patient_or_a_cluster_is_in_one_split(documents: dict[str, Row]) -> None:
