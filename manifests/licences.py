@@ -175,11 +175,15 @@ def decide(urls: Sequence[str], texts: Sequence[str], bucket_code: str | None) -
     return Decision(chosen.licence, "+".join(["bucket:license_code", *evidence]), conflict=True)
 
 
+_FREE = {"CC-PDDC", "PDDL-1.0", "PUBLIC-DOMAIN", "US-GOVERNMENT-WORK", "UNLICENSE", "0BSD"}
+"""Public domain, or as good as: no condition at all."""
+
+
 def classify(licence: str) -> LicenceClass:
     """What `licence` allows; anything not known to allow a use is `restricted`."""
     name = licence.strip().removeprefix("LicenseRef-")
     upper = name.upper()
-    if upper.startswith("CC0") or upper in ("PDDL-1.0", "PUBLIC-DOMAIN", "US-GOVERNMENT-WORK", "UNLICENSE", "0BSD"):
+    if upper.startswith("CC0") or upper in _FREE:
         return LicenceClass("commercial", attribution=False, share_alike=False)
     if upper.startswith("CC-BY"):
         parts = set(upper.split("-"))

@@ -74,7 +74,7 @@ def main(groups: "list[str]") -> None:
         extra = "" if group == "core" else "[" + group + "]"
         sys.stdout.write("Installing medtrove" + extra + " into .venv (a few minutes the first time) ...\n")
         sys.stdout.flush()
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c"]
+        command = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-c"]
         command += [os.path.join(ROOT, "constraints.txt"), "-e", ROOT + extra]
         if subprocess.call(command, env=dict(os.environ, PIP_NO_WARN_SCRIPT_LOCATION="1")):
             stop(
