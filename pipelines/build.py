@@ -130,15 +130,20 @@ def _example(build: Store) -> str:
     return str((told if len(told) else table)["doc_id"][0].as_py()) if len(table) else ""
 
 
+def open_build(url: str) -> Store:
+    """The finished build at `url`, ready to write into with the permissions it has; BuildError if there is none."""
+    store = Store(url)
+    if not store.exists(CORPUS):
+        raise BuildError(
+            "no finished build here.",
+            where=url,
+            why="A build is finished when corpus.json, written last, is there.",
+            fix="Run `make corpus`, or name a finished build's folder with --build.",
+        )
+    return Store(url, mode=0o600) if store.read_json(CORPUS)["restricted"] else store
+
+
 def latest_build(out: Store) -> Store:
     """The build that `latest` names; BuildError with the way to one if there is none."""
-    if out.exists("latest"):
-        store = out.sub(out.read_bytes("latest").decode().strip())
-        if store.exists("corpus.json"):
-            return store
-    raise BuildError(
-        "no finished build here.",
-        where=out.url,
-        why="A build is finished when corpus.json, written last, is there.",
-        fix="Run `make corpus`, or name a build folder with --build.",
-    )
+    path = out.read_bytes("latest").decode().strip() if out.exists("latest") else ""
+    return open_build(out.sub(path).url if path else out.url)

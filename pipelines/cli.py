@@ -40,19 +40,9 @@ def _print_json(value: Any) -> None:
 
 def _opened(build: str) -> Store:
     """The build folder asked for, or the latest."""
-    from pipelines.build import latest_build
+    from pipelines.build import latest_build, open_build
 
-    if build:
-        store = Store(build)
-        if not store.exists("corpus.json"):
-            raise BuildError(
-                "no finished build (corpus.json is missing).",
-                where=build,
-                why="A build is finished when corpus.json, written last, is there.",
-                fix="Give the folder below builds/, or run `medtrove build RECIPE` to its end.",
-            )
-        return store
-    return latest_build(Store("build"))
+    return open_build(build) if build else latest_build(Store("build"))
 
 
 @app.command()

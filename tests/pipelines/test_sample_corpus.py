@@ -209,6 +209,7 @@ def test_the_curators_doors_answer_in_json(where: Path, truth: dict[str, Any]) -
     assert len(listed["documents"]) == 5 < listed["matching"]
     assert all(check["ok"] for check in json.loads(medtrove("verify", "--fast", "--json", cwd=where).stdout))
     assert Path(where, json.loads(medtrove("report", "--json", cwd=where).stdout)["report"]).exists()
+    assert all(check["ok"] for check in json.loads(medtrove("verify", "--json", cwd=where).stdout))
     unknown = medtrove("explain", "cps:no-such", cwd=where, code=2)
     assert "cps:no-such" in unknown.stderr
     assert "Traceback" not in unknown.stderr
