@@ -5,7 +5,7 @@ RECIPE ?= sample
 MEDTROVE = .venv/bin/medtrove
 ROOMS = manifests scrapers filters dedup mixing train pipelines
 
-.PHONY: setup corpus plan report verify test test-slow check bench clean
+.PHONY: setup setup-dev corpus plan report verify test test-slow check bench clean
 
 setup:
 	@$(PYTHON) -I pipelines/bootstrap.py core
