@@ -39,10 +39,11 @@ def assembled(plan: Plan) -> bool:
     return all(build.exists(name) and build.size(name) == size for name, size in sizes.items())
 
 
-def assemble(plan: Plan, *, run_facts: Callable[[], dict[str, Any]]) -> None:
-    """Write the manifest of a build whose stages are finished; does nothing if it stands."""
+def assemble(plan: Plan, *, run_facts: Callable[[], dict[str, Any]]) -> bool:
+    """Write the manifest of a build whose stages are finished; False, and nothing done, if it stands."""
     if assembled(plan):
-        return
+        plan.out.write_bytes("latest", (plan.build_path + "\n").encode())
+        return False
     build = plan.build
     build.remove(CORPUS)
     records, validation = write_indexes(plan)
@@ -69,6 +70,7 @@ def assemble(plan: Plan, *, run_facts: Callable[[], dict[str, Any]]) -> None:
     write_digests(build, known)
     build.write_json(CORPUS, corpus_facts(plan, lines, mixture))
     plan.out.write_bytes("latest", (plan.build_path + "\n").encode())
+    return True
 
 
 def write_indexes(plan: Plan) -> tuple[list[ShardRecord], list[ShardRecord]]:

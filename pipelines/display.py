@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -40,37 +39,51 @@ class PlainDisplay:
 
 
 class BarDisplay:
-    """A live bar for every stage that runs."""
+    """A live bar for every stage, over all its sources: it fits a small terminal."""
 
     def __init__(self, console: Console) -> None:
         self.progress = Progress(
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description:<9}"),
+            BarColumn(bar_width=32),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[note]}"),
             console=console,
         )
-        self._bars: dict[int, TaskID] = {}
-        self._done: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        self._bars: dict[str, TaskID] = {}
+        self._done: dict[tuple[str, int, int], float] = {}
 
     def stage_started(self, run: StageRun, n_tasks: int) -> None:
-        total = float(run.units or n_tasks)
-        self._bars[id(run)] = self.progress.add_task(f"{run.stage.name} {run.stage.source}", total=total, note="")
+        units = float(run.units or n_tasks)
+        name = run.stage.name
+        if name in self._bars:
+            total = self.progress.tasks[self._bars[name]].total or 0.0
+            self.progress.update(self._bars[name], total=total + units)
+        else:
+            self._bars[name] = self.progress.add_task(name, total=units, note="")
 
     def task_progress(self, run: StageRun, rank: int, done: int, note: str) -> None:
-        self._done[id(run)][rank] = done
         if run.units:
-            self.progress.update(self._bars[id(run)], completed=sum(self._done[id(run)].values()))
-        self.progress.update(self._bars[id(run)], note=note[:40])
+            self._advance(run, rank, float(done))
+        self.progress.update(self._bars[run.stage.name], note=f"{run.stage.source} {note}"[:48])
 
     def task_finished(self, run: StageRun, rank: int) -> None:
         if not run.units:
-            self.progress.advance(self._bars[id(run)])
+            self._advance(run, rank, 1.0)
 
     def stage_finished(self, run: StageRun) -> None:
-        bar = self._bars[id(run)]
-        self.progress.update(bar, completed=self.progress.tasks[bar].total, note="")
+        if run.units:
+            for key in [key for key in self._done if key[:2] == (run.stage.name, id(run)) and key[2] >= 0]:
+                del self._done[key]
+            self._advance(run, -1, float(run.units))
+        bar = self._bars[run.stage.name]
+        if self.progress.tasks[bar].finished:
+            self.progress.update(bar, note="")
+
+    def _advance(self, run: StageRun, rank: int, done: float) -> None:
+        self._done[run.stage.name, id(run), rank] = done
+        total = sum(value for key, value in self._done.items() if key[0] == run.stage.name)
+        self.progress.update(self._bars[run.stage.name], completed=total)
 
     def __enter__(self) -> BarDisplay:
         self.progress.start()

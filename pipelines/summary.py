@@ -53,7 +53,8 @@ def render_summary(console: Console, result: BuildResult) -> None:
             console.print(f"  {check.name}: {check.detail or f'{check.observed} instead of {check.expected}'}")
         console.print(REPAIR)
     else:
-        console.print(f"[bold]verify[/bold]     {result.n_checks} checks, all hold", highlight=False)
+        how = " (sizes and counts; `medtrove verify` reads the shards again)" if result.fast else ""
+        console.print(f"[bold]verify[/bold]     {result.n_checks} checks, all hold{how}", highlight=False)
     store = result.build
     console.print(f"[bold]shards[/bold]     {store.url}/shards  ({totals['rows']:,} rows)", highlight=False)
     console.print(f"[bold]manifest[/bold]   {store.url}/manifest", highlight=False)

@@ -20,7 +20,7 @@ NOTE = "The patient was seen in clinic and feels well on the present dose; the p
 
 def medtrove(*arguments: str, cwd: Path, code: int) -> str:
     command = [sys.executable, "-m", "pipelines.cli", *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     return done.stderr.strip()

@@ -29,7 +29,7 @@ def start(recipe: str, cwd: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def finish(recipe: str, cwd: Path, *arguments: str) -> Digests:
     running = start(recipe, cwd, *arguments)
-    output = running.communicate(timeout=280)[0]
+    output = running.communicate(timeout=600)[0]
     assert running.returncode == 0, output
     build = latest_build(Store(cwd / "build"))
     return {name: build.sha256(name) for name in build.files() if name != "manifest/run.jsonl"}

@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 def medtrove(*arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipelines.cli", *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 
@@ -194,8 +194,7 @@ def test_a_second_run_skips_everything_and_changes_nothing(where: Path, build: S
     before = {path: path.stat().st_mtime_ns for path in build.local().rglob("*") if path.is_file()}
     medtrove("build", "sample", "--offline", cwd=where)
     after = {path: path.stat().st_mtime_ns for path in build.local().rglob("*") if path.is_file()}
-    changed = {path.name for path in before if before[path] != after[path]}
-    assert changed <= {"report.html"}
+    assert after == before
     lines = json.loads(medtrove("plan", "sample", "--json", cwd=where).stdout)["stages"]
     assert {line["action"] for line in lines} == {"skip"}
 

@@ -19,7 +19,7 @@ RUN = [sys.executable, "-m", "pipelines.cli"]
 
 
 def medtrove(*arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*RUN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run([*RUN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 
