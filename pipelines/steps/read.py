@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,12 @@ from pipelines import heartbeat
 from pipelines.steps.record import to_block
 from scrapers.snapshot import read_items, read_snapshot
 from scrapers.source import Item, SourceConfig, load
+
+LONGEST_ID = 128
+"""Characters; PhysioNet's note ids have 14."""
+_ID = re.compile(rf"[a-z0-9-]+:\S{{1,{LONGEST_ID}}}")
+_SUBJECT = re.compile(rf"\S{{0,{LONGEST_ID}}}")
+NO_ID = "What stands where the id of a record should be is none; in a shifted table it may be text, so it is not told."
 
 
 class ReadSource(PipelineStep):  # type: ignore[misc]
@@ -55,6 +62,9 @@ class ReadSource(PipelineStep):  # type: ignore[misc]
         for found in source.read(item, raw, resolved):
             if isinstance(found, Quarantined):
                 self._set_aside(found)
+                continue
+            if found.restricted and not (_ID.fullmatch(found.doc_id) and _SUBJECT.fullmatch(found.subject)):
+                self._set_aside(Quarantined(item.item, self.config.source, "extract.bad_record", NO_ID, item.sha256))
                 continue
             gave += 1
             heartbeat.beat(done, f"{gave} documents of {item.item}")
