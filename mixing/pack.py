@@ -57,8 +57,8 @@ def pack(lengths: npt.ArrayLike, row_tokens: int, *, units: npt.ArrayLike | None
     long = np.flatnonzero(items > row_tokens)
     bin_of, used = fewest_bins(items[short], row_tokens)
     pieces, bin_row, bin_offset, n_rows = _lay(items, long, used, row_tokens)
-    # Offsets of the short items inside their bins: descending size, as they were put there.
-    order = np.lexsort((short, -items[short], bin_of))
+    # Inside its bin a short item may lie anywhere: in the order given where order means time, else by falling size.
+    order = np.lexsort((short, bin_of)) if units is not None else np.lexsort((short, -items[short], bin_of))
     in_bin = _running_starts(items[short][order], bin_of[order])
     item = np.concatenate((pieces[0], short[order]))
     start = np.concatenate((pieces[1], np.zeros(len(short), dtype=np.int64)))

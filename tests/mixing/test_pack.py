@@ -50,6 +50,11 @@ def test_every_law_holds(lengths: list[int]) -> None:
     check(pack(sizes, ROW), sizes, ROW)
 
 
+def test_short_notes_around_a_full_row_stay_in_time_order() -> None:
+    packing = pack([1, ROW, 2], ROW, units=[7, 7, 7])
+    assert packing.document.tolist() in ([0, 2, 1], [1, 0, 2])
+
+
 @given(LENGTHS, st.randoms(use_true_random=False))
 @settings(max_examples=200, deadline=None)
 def test_timeline_keeps_a_patients_documents_in_order(lengths: list[int], random_: object) -> None:
