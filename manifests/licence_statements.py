@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 
@@ -54,17 +55,20 @@ _DASHES = dict.fromkeys(
     [*range(0x2010, 0x2016), 0x2043, 0x2212, 0x30FB, 0xFE58, 0xFE63, 0xFF0D, 0x00B7, 0x2022, 0x2027], "-"
 )
 _UNSEEN = dict.fromkeys([0x00AD, 0x180E, *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF])
+_ODD = re.compile(f"[{re.escape(''.join(map(chr, [*_DASHES, *_UNSEEN])))}]")
 
 
 def tidy(text: str) -> str:
     """`text` with one kind of dash and one kind of space, and nothing that cannot be seen."""
-    return " ".join(unicodedata.normalize("NFKC", text.translate(_UNSEEN).translate(_DASHES)).split())
+    if not text.isascii():
+        if _ODD.search(text):
+            text = text.translate(_UNSEEN).translate(_DASHES)
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.split())
 
 
 _CC_URL = re.compile(r"creative\s?commons?\.org/+(?:licen[sc]es?|publicdomain)/+([^\s<>\"'?#)\],;]*)", re.IGNORECASE)
 _SHORT_CC_URL = re.compile(r"creative\s?commons?\.org/+((?:cc-?)?(?:by|zero|cc0)[^\s<>\"'?#)\],;]*)", re.IGNORECASE)
-URL_IN_TEXT = re.compile(r"(?:https?://)?(?:www\.)?creativecommons?\.org/[^\s<>\"')\],;]+", re.IGNORECASE)
-BROKEN_URL = re.compile(r"(creativecommons?\.org/[^\s<>]*?)\s*([-_])\s*(?=(?:nc|nd|sa)\b)", re.IGNORECASE)
 CC_CODE = re.compile(
     r"(?:\b|_)cc[\s_(-]*(0|zero|by(?:[\s_/(,+.-]*(?:nc|nd|sa)|[\s_/-]*n(?=[\s_/.,;:)]|$))*)"
     r"(?=[\s_/.,;:)-]|[\s_-]*\d|licen[sc]e|termsofuse|$)",
@@ -74,6 +78,7 @@ _VERSION = re.compile(r"\b([1-4]\.\d)(?!\d)")
 _ACS_URL = re.compile(r"authorchoice(?!_?cc)", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)
 def of_url(url: str) -> Terms:
     """What an address or a licence code says; unknown terms if it is neither."""
     url = tidy(unquote(url)).replace(" ", "")
