@@ -28,7 +28,7 @@ from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 2,
-    "prepare": 2,
+    "prepare": 3,
     "dedup": 1,
     "tokenize": 1,
     "weigh": 1,

@@ -11,19 +11,25 @@ from html import unescape
 from typing import Any
 
 from bs4 import Tag
-from bs4.element import NavigableString
+from bs4.element import NavigableString, RubyTextString
 
 from scrapers.formats.html_elements import (
+    ASKS_FOR_A_NUMBER,
     BLOCK_TAGS,
+    DELETED,
     DROPPED,
     HEADINGS,
     LISTS,
+    NOTE_TARGET,
     REFERENCE_TARGET,
     SMALL_PICTURE,
+    STRUCK,
     TEX_TYPE,
+    TWICE_ESCAPED,
     attribute,
     math_text,
     opens_a_panel,
+    says_something,
     script,
 )
 from scrapers.formats.html_hidden import hidden, shown_twice
@@ -36,6 +42,8 @@ from scrapers.formats.tables import Cell, pipe_table, rowspan, span
 BREAK = "\x0e"
 """Stands for `<br>` until the block is finished; HTML text cannot hold it once control characters are taken out."""
 
+_SHOWN = (NavigableString, RubyTextString)
+"""Kinds of text that a page shows: no comment, script, style, or brackets of a gloss."""
 _BREAKS = re.compile(rf"\s*{BREAK}\s*")
 _PARAGRAPH_BREAK = re.compile(rf"{BREAK}[{BREAK}\s]*{BREAK}")
 
@@ -74,7 +82,7 @@ class Renderer(ListWriter):
         for child in node.children:
             if isinstance(child, Tag):
                 self._element(child)
-            elif type(child) is NavigableString:
+            elif type(child) in _SHOWN:
                 self._pieces.append(child)
         self._depth -= 1
 
@@ -126,8 +134,8 @@ class Renderer(ListWriter):
         if hidden(element, name):
             self._count("hidden_elements")
             return True
-        classes = element.attrs.get("class")
-        if classes and "ck-suggestion-marker-deletion" in classes:
+        classes, style = element.attrs.get("class"), element.attrs.get("style")
+        if (classes and not DELETED.isdisjoint(classes)) or (style and STRUCK.search(str(style))):
             self._count("tracked_deletions")
             return True
         return False
@@ -146,8 +154,11 @@ class Renderer(ListWriter):
         if name == "script" and TEX_TYPE.search(str(element.get("type", ""))):
             self._pieces.append(f"${tex(unescape(element.get_text()))}$")
             return
-        if name == "button" and opens_a_panel(element):
+        if name == "button" and (opens_a_panel(element) or says_something(element)):
             self._walk(element)
+            return
+        if name == "picture" and (inner := element.find("img")) is not None:
+            self._dropped(inner, "img", counted)
             return
         if name == "img":
             source = str(element.get("src", ""))
@@ -180,11 +191,16 @@ class Renderer(ListWriter):
         target = str(element.get("href", ""))
         if "#" in target and REFERENCE_TARGET.search(target):
             text = element.get_text().strip()
-            # In a table the note stands below it, and the mark says which value it limits.
-            if NUMERIC_MARK.fullmatch(text) and not (self._flat and re.search("note", target, re.I)):
+            # In a table the note stands below it, and the mark says which value it limits. "Grade 1" with a
+            # link to the note on grades is no mark.
+            if NUMERIC_MARK.fullmatch(text) and not (NOTE_TARGET.search(target) and (self._flat or self._counted())):
                 self._pieces += (CITE_START, text, CITE_END)
                 return
         self._walk(element)
+
+    def _counted(self) -> bool:
+        """Whether the words before ask for a number: `grade 1`, `stages 1 or 2`."""
+        return ASKS_FOR_A_NUMBER.search("".join(self._pieces[-4:])[-60:]) is not None
 
     def _heading(self, element: Tag, level: int) -> None:
         self._flush()
@@ -211,6 +227,10 @@ class Renderer(ListWriter):
         self._pieces.clear()
         if not text or text.isspace():
             return
+        if "&" in text and (twice := TWICE_ESCAPED.findall(text)):
+            # Escaped twice by the author's system: the page shows `&lt;5`, and means `<5`.
+            text = TWICE_ESCAPED.sub(lambda found: unescape(found[0]), text)
+            self.counts["extract.unescaped_twice"] = self.counts.get("extract.unescaped_twice", 0) + len(twice)
         for part in _PARAGRAPH_BREAK.split(text) if BREAK in text else (text,):
             written = finish(part, self.counts)
             if BREAK in written:
@@ -274,8 +294,8 @@ class Renderer(ListWriter):
         self._depth += 1
         for child in element.children:
             if not isinstance(child, Tag):
-                if type(child) is NavigableString:
-                    out.append(child)
+                if type(child) in _SHOWN:
+                    out.append(str(child))
             elif child.name == "br":
                 out.append("\n")
             elif child.name in DROPPED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bs4 import Tag
+from bs4.element import NavigableString
 
 from scrapers.formats import xml_safe
 from scrapers.formats.errors import Unreadable
@@ -13,9 +14,19 @@ from scrapers.formats.mathml import linear, tex
 
 # Whole words of a target, so that #table5 and #recommendation-3 are no references.
 REFERENCE_TARGET = re.compile(
-    r"#(?:[\w.:-]*[^A-Za-z])?(?i:refs?|references?|cite|cit|citations?|bib|bibr|footnotes?|notes?|endnotes?)"
+    r"#(?:[\w.:-]*[^A-Za-z])?(?i:refs?|references?|cite|cit|citations?|bib|bibr|footnotes?|notes?|endnotes?|_?ftn|_?edn|fn)"
     r"(?![A-Za-z])[\w.:-]*\d|#(?:CR|[RrBb])\d+$"
 )
+NOTE_TARGET = re.compile(r"#.*(?:note|fn|ftn|edn)", re.I)
+ASKS_FOR_A_NUMBER = re.compile(
+    r"\b(?:grade|type|stage|class|category|level|notes?|footnotes?|step|phase|group|tier|part|option|score|line)s?"
+    r"(?:\s+\d+[a-z]?\s*(?:,|-|\u2013|to|and|or))*\s+$",
+    re.I,
+)
+"""Words before a link whose number belongs to the sentence."""
+TWICE_ESCAPED = re.compile(r"&(?:#\d{1,6}|#[xX][\da-fA-F]{1,5}|[A-Za-z][A-Za-z0-9]{1,8});")
+DELETED = frozenset({"ck-suggestion-marker-deletion", "ice-del", "msoDel"})
+"""Classes of deletions that CKEditor, ICE and Word track."""
 SMALL_PICTURE = re.compile(
     r"[<>≤≥±×µμ°%αβγδ=+−-]|<=|>=|\+/-|(?:is )?(?:greater|more|less) than(?: or equal(?: to)?)?"
     r"|plus[ /]?(?:or[ /]?)?minus",
@@ -23,8 +34,10 @@ SMALL_PICTURE = re.compile(
 )
 """A sign that old pages show as a picture, told by its alternative text."""
 _RAISED_STYLE = re.compile(r"vertical-align\s*:\s*super|(?:^|\s)(?:superscript|super|sup)(?=\s|$)", re.I)
+STRUCK = re.compile(r"text-decoration(?:-line)?\s*:[^;]*line-through", re.I)
 _LOWERED_STYLE = re.compile(r"vertical-align\s*:\s*sub|(?:^|\s)(?:subscript|sub)(?=\s|$)", re.I)
 _CONTROL_IS_TEXT = ("h1", "h2", "h3", "h4", "h5", "h6", "th", "dt", "summary", "caption", "legend")
+_IN_SENTENCE = re.compile(r"[\w,(%/-]\s*$")
 _PREFIX = re.compile(r"<(/?)[\w.-]+:")
 TEX_TYPE = re.compile(r"math/tex|application/x-tex", re.I)
 
@@ -70,6 +83,18 @@ def opens_a_panel(button: Tag) -> bool:
     if holder is None:
         return False
     return "aria-expanded" in button.attrs or holder.get_text().strip() == button.get_text().strip()
+
+
+def says_something(button: Tag) -> bool:
+    """Whether a button is a word of a sentence, such as a term that opens its definition."""
+    before, after = button.previous_sibling, button.next_sibling
+    return (
+        isinstance(before, NavigableString)
+        and isinstance(after, NavigableString)
+        and bool(_IN_SENTENCE.search(before))
+        and bool(after.strip())
+        and button.find_parent(["p", "li", "td", "dd"]) is not None
+    )
 
 
 def script(element: Tag) -> str:
