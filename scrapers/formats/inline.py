@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Callable, MutableMapping, Sequence
 
+from scrapers.formats.chemical_elements import ELEMENTS
+
 CITE_START, CITE_END = "\x01", "\x02"
 RAISED, RAISED_END = "\x03", "\x04"
 LOWERED, LOWERED_END = "\x06", "\x07"
@@ -18,6 +20,8 @@ GONE = "\x05"
 """Stands where a citation mark has left, until what it leaves behind is closed."""
 _APART = "\x0f"
 _CONTROLS = "".join((CITE_START, CITE_END, RAISED, RAISED_END, LOWERED, LOWERED_END, GONE, _APART))
+_BORDERS = re.compile(f"[{CITE_START}{CITE_END}]")
+_DIGITS = re.compile(r"\d+")
 _HAS_CONTROL = re.compile(f"[{_CONTROLS}]")
 Cited = Callable[[str, MutableMapping[str, int]], str]
 """What becomes of the bracketed citation marks in a block's text; counts what it removes."""
@@ -46,6 +50,7 @@ _BARE = re.compile(_CHAIN)
 _NAMED = re.compile(r"(?i)\b(?:refs?|references?|citations?)\.?\s*(?:no\.?|numbers?)?\s*[\[(]?\s*$")
 _BETWEEN_MARKS = re.compile(rf"\s*(?:[,;:{_DASH}]|and|&)?\s*")
 
+_SPAN_BEFORE = re.compile(r"(?i)(?:[=<>\u2264\u2265\u2248]|\bCI|\bintervals?|\brange[sd]?|\bbetween)\s*$")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|TM|SM|er|ème)$")
 _SYMBOLS = re.compile(r"[^\w\s]+$")
 _SIGNS = frozenset("+-\u2212\u2013")
@@ -54,7 +59,10 @@ _BACKSPACE = "\x08"
 _REACH = 1000
 """Characters before a mark that are looked at: white space of that length stands in no sentence."""
 _TAKES_POWER = re.compile(r"(?:\b10|\b(?:[kcmnd\u00b5\u03bc]?[mgsLl]|h|d|ha|min|day|kg|yr|mol|[A-Z]))$")
-_ISOTOPE = re.compile(r"[A-Z][a-z]?(?![A-Za-z])")
+_MASS = re.compile(r"(\d{1,3})(?:m\d?)?")
+_SYMBOL = re.compile(r"[A-Z][a-z](?![a-z])|[A-Z]{2}(?![A-Za-z])|[A-Z](?![A-Za-z])")
+_LOWERED_SOON = re.compile(rf"(?:[A-Z][a-z]?)+[{LOWERED}\d]")
+_DEGREES = re.compile(r"[CFK](?![A-Za-z])")
 _SPLIT = re.compile(rf"{_APART}([.,])(?=[^\d\s]*\d)")
 _DIGIT_AND_POINT = re.compile(rf"\d[{_CONTROLS}]*[.,][{_CONTROLS}]*$")
 _POINT_AND_DIGIT = re.compile(r"[.,]\d")
@@ -139,7 +147,7 @@ def _neighbours(match: re.Match[str]) -> tuple[str, str]:
         start -= 1
     while end < len(text) and text[end] in _CONTROLS:
         end += 1
-    return text[start : start + 1] if start >= 0 else "", text[end : end + 3]
+    return text[start : start + 1] if start >= 0 else "", text[end : end + 8]
 
 
 def _raised(match: re.Match[str]) -> str:
@@ -149,7 +157,10 @@ def _raised(match: re.Match[str]) -> str:
     if CITE_START in inner:
         only = _CITATION_ONLY.fullmatch(inner) or (not before.isdigit() and _CITATION_AND_NUMBERS.fullmatch(inner))
         if only:
-            return CITE_START + _HAS_CONTROL.sub("", inner) + CITE_END
+            *marks, last = (_HAS_CONTROL.sub("", part) for part in inner.split(CITE_END))
+            marks[-1] += last
+            # One for one, so that marks are counted as they were written.
+            return "".join(f"{CITE_START}{mark}{CITE_END}" for mark in marks)
     content = " ".join(inner.split())
     if not content:
         return inner
@@ -167,11 +178,31 @@ def _raised(match: re.Match[str]) -> str:
     if before.isspace() and earlier[-1:].isalnum() and (bare[:1] in _SIGNS or bare[-1:].isdigit()):
         if bare[:1] in _SIGNS and _TAKES_POWER.search(earlier[-8:]):
             return f"{_BACKSPACE}^{content}{trail}"
-        if not _ISOTOPE.match(following):
+        if not joins_symbol(bare, following):
             return f"^{content}{trail}"
-    if not trail and following[:1].isalnum() and not (bare[-1:].isalnum() and _ISOTOPE.match(following)):
+    if not trail and following[:1].isalnum() and not joins_symbol(bare, following):
         trail = " "
     return f"{content}{trail}"
+
+
+def joins_symbol(raised: str, following: str) -> bool:
+    """Whether a raised text belongs to the symbol after it: `99m` to `Tc`, `o` to `C`, but no `2` to `DNA`.
+
+    A mass number lies between 1.5 and 3 times the protons of its element; hydrogen has 1 too.
+    """
+    if raised in ("o", "O", "0"):
+        return _DEGREES.match(following) is not None
+    if raised == "m":
+        return following.startswith("Tc")
+    number, symbol = _MASS.fullmatch(raised), _SYMBOL.match(following)
+    if number is None or symbol is None:
+        return False
+    protons, mass = ELEMENTS.get(symbol[0].capitalize(), 0), int(number[1])
+    if protons and (1.5 * protons <= mass <= 3 * protons or protons == mass == 1):
+        return True
+    # `CO` is carbon with oxygen, and `60CO` cobalt.
+    protons = ELEMENTS.get(following[0], 0) if len(symbol[0]) == 2 and symbol[0].isupper() else 0
+    return protons > 1 and 1.5 * protons <= mass <= 3 * protons and _LOWERED_SOON.match(following) is not None
 
 
 def _lowered(match: re.Match[str]) -> str:
@@ -200,12 +231,17 @@ def _trail(inner: str, bare: str, following: str) -> str:
     return _APART if bare[-1:].isdigit() and _POINT_AND_DIGIT.match(following) else ""
 
 
-def without_citations(text: str, counts: MutableMapping[str, int]) -> str:
-    """`text` without its citation marks and what was written only for them."""
+def without_citations(text: str, counts: MutableMapping[str, int], highest: int = 0) -> str:
+    """`text` without its citation marks and what was written only for them.
+
+    `highest` is the number of references there are, 0 if that is not known.
+    """
     removed = 0
 
     def gone(match: re.Match[str]) -> str:
         nonlocal removed
+        if is_span(match, highest):
+            return without_controls(match[0])
         if names_a_reference(match):
             # "see ref. 5": without its number the sentence would point nowhere.
             return match[0].replace(CITE_START, "").replace(CITE_END, "")
@@ -225,6 +261,17 @@ def each_citation(text: str, written: Callable[[re.Match[str]], str]) -> str:
     if "(" in text:
         text = _ROUND.sub(written, text)
     return _BARE.sub(written, text)
+
+
+def is_span(match: re.Match[str], highest: int) -> bool:
+    """Whether brackets with a citation mark are a span of values that was mistagged: `in [5, 120]` of 60 references."""
+    before = match.string[max(0, match.start() - 24) : match.start()].rstrip()
+    if before[-1:] in ("\u2208", "\u2209"):
+        return True
+    untagged = [number for part in _BORDERS.split(match[0])[::2] for number in _DIGITS.findall(part)]
+    if not untagged:
+        return False
+    return (0 < highest < max(map(int, untagged))) or _SPAN_BEFORE.search(before) is not None
 
 
 def names_a_reference(match: re.Match[str]) -> bool:

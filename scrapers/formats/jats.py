@@ -21,9 +21,9 @@ from scrapers.formats import xml_safe
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.inline import collapse, normalise
 from scrapers.formats.jats_blocks import heading, render, render_one, title_of
-from scrapers.formats.jats_citations import CITATIONS, References, kept
+from scrapers.formats.jats_citations import CITATIONS, References, dropped, kept
 from scrapers.formats.jats_front import XML_LANG, Front, read_front
-from scrapers.formats.jats_inline import TRANSPARENT, Context, inline_text
+from scrapers.formats.jats_inline import TRANSPARENT, Context, child_of, inline_text
 from scrapers.formats.jats_removed import removed_by_title
 from scrapers.formats.languages import iso_639_1
 
@@ -122,7 +122,7 @@ def _drop_namespace(root: Any) -> None:
 
 def _texts(article: Any, citations: str) -> Iterator[JatsArticle]:
     references = References.of(article) if citations == "bib_ref" else None
-    cited = references.cite if references is not None else kept if citations == "keep" else None
+    cited = references.cite if references is not None else kept if citations == "keep" else dropped(article)
 
     def context() -> Context:
         return Context(cited=cited, references=references)
@@ -228,6 +228,10 @@ def _abstracts(meta: Any, lang: str, blocks: list[str], context: Context) -> str
 def _abstract_blocks(element: Any, context: Context) -> list[str]:
     """Blocks of an abstract; sections of a structured one as `LABEL: text`."""
     blocks: list[str] = []
+    loose = (element.text or "").strip() or any((child.tail or "").strip() for child in element)
+    if loose and child_of(element, "sec") is None:
+        render(element, blocks, 3, context, skip=("title", "label"))
+        return blocks
     for child in element:
         if child.tag in ("title", "label"):
             continue

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scrapers.formats import jats_inline
-from scrapers.formats.inline import collapse, finish
+from scrapers.formats.inline import collapse
 from scrapers.formats.jats_inline import Context, child_of, formula, inline_text, preferred, walk
 from scrapers.formats.jats_removed import REMOVED_ELEMENTS, removed_by_title, removed_by_type
 from scrapers.formats.mathml import MATHML
@@ -21,11 +21,26 @@ Handler = Callable[[Any, Blocks, int, Context], None]
 
 def render(element: Any, blocks: Blocks, depth: int, context: Context, skip: tuple[str, ...] = ()) -> None:
     """Append the blocks inside `element`; headings there get `depth` hashes."""
-    _loose(element.text, blocks)
+    text = element.text
+    # Text that stands among blocks is a paragraph together with the inline elements beside it.
+    loose: list[str] = [text] if text and not text.isspace() else []
     for child in element:
-        if child.tag not in skip:
+        tag, tail = child.tag, child.tail
+        followed = tail and not tail.isspace()
+        if tag in skip:
+            pass
+        elif (loose or followed) and _is_inline(child):
+            inline = jats_inline.HANDLERS.get(tag, walk)
+            inline(child, loose, context)
+        else:
+            if loose:
+                append(context.finish(loose), blocks, context)
+                loose = []
             render_one(child, blocks, depth, context)
-        _loose(child.tail, blocks)
+        if followed:
+            loose.append(tail)
+    if loose:
+        append(context.finish(loose), blocks, context)
 
 
 def render_one(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
@@ -52,9 +67,9 @@ def inline_text_of_piece(element: Any, context: Context) -> str:
     return context.finish(pieces)
 
 
-def _loose(text: str | None, blocks: Blocks) -> None:
-    if text and not text.isspace():
-        blocks.append(finish(text, {}))
+def _is_inline(element: Any) -> bool:
+    tag = element.tag
+    return tag not in BLOCKS and tag not in REMOVED_ELEMENTS and not _holds_blocks(element)
 
 
 def append(text: str, blocks: Blocks, context: Context) -> None:
@@ -93,6 +108,13 @@ def title_of(element: Any, context: Context) -> str:
     return collapse(" ".join(parts))
 
 
+TITLED = frozenset(
+    "sec app notes glossary app-group boxed-text statement list def-list question answer option explanation"  # noqa: SIM905
+    " question-preamble fn-group".split()
+)
+"""Elements whose heading `title_of` reads, from their caption where they have no title."""
+
+
 def section(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     """A section with its heading, or nothing when its type or title says that it leaves."""
     reason = removed_by_type(element.get("sec-type") or element.get("notes-type"))
@@ -103,7 +125,7 @@ def section(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
         return
     start = len(blocks)
     if title:
-        blocks.append(heading(depth, title))
+        append(heading(depth, title), blocks, context)
     render(element, blocks, depth + 1 if title else depth, context, skip=("label", "title"))
     empty = not any(child.tag == "p" for child in element)
     if title and empty and len(blocks) == start + 1 and len(element) > _count_names(element):
@@ -142,8 +164,18 @@ def paragraph(element: Any, blocks: Blocks, depth: int, context: Context) -> Non
 def _boxed(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     title = title_of(element, context)
     if title:
-        blocks.append(heading(depth, title))
+        append(heading(depth, title), blocks, context)
     render(element, blocks, depth + 1 if title else depth, context, skip=("label", "title"))
+
+
+def labelled(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+    """The blocks inside `element`, its label and title before the first of them."""
+    parts: Blocks = []
+    mark = title_of(element, context)
+    render(element, parts, depth, context, skip=("label", "title"))
+    if mark:
+        parts[:1] = [f"{mark} {parts[0]}"] if parts and parts[0][0] not in "|-#`" else [mark, *parts[:1]]
+    blocks += parts
 
 
 def _formula(element: Any, blocks: Blocks, _depth: int, context: Context) -> None:
@@ -174,10 +206,6 @@ def _alternatives(element: Any, blocks: Blocks, depth: int, context: Context) ->
         append(inline_text_of_piece(child, context), blocks, context)
 
 
-def _picture(element: Any, _blocks: Blocks, _depth: int, context: Context) -> None:
-    context.count("extract.pictures")
-
-
 def _preformatted(element: Any, blocks: Blocks, _depth: int, context: Context) -> None:
     text = "".join(element.itertext()).strip("\n").rstrip()
     if text.strip():
@@ -186,8 +214,7 @@ def _preformatted(element: Any, blocks: Blocks, _depth: int, context: Context) -
 
 def _title(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     text = inline_text(element, context)
-    if text:
-        blocks.append(heading(depth, text))
+    append(heading(depth, text) if text else "", blocks, context)
 
 
 BLOCKS: dict[Any, Handler] = {}
@@ -233,7 +260,8 @@ register(
         "floats-group": _opened,
         "floats-wrap": _opened,
         "alternatives": _alternatives,
-        "graphic": _picture,
+        "block-alternatives": _alternatives,
+        **dict.fromkeys(("question", "answer", "option", "explanation", "question-preamble"), labelled),
         "preformat": _preformatted,
         "code": _preformatted,
     }

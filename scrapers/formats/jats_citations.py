@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from scrapers.formats.inline import (
@@ -16,10 +17,13 @@ from scrapers.formats.inline import (
     CITE_START,
     GONE,
     NUMERIC_MARK,
+    Cited,
     closed,
     each_citation,
     finish,
+    is_span,
     names_a_reference,
+    without_citations,
     without_controls,
 )
 
@@ -49,6 +53,11 @@ def kept(text: str, _counts: MutableMapping[str, int]) -> str:
         return f"[{mark}]" if bare else mark
 
     return each_citation(text, whole)
+
+
+def dropped(article: Any) -> Cited:
+    """What removes the citation marks of `article`."""
+    return partial(without_citations, highest=sum(1 for _ in article.iter("ref")))
 
 
 @dataclass(slots=True)
@@ -90,6 +99,8 @@ class References:
 
         def place(match: re.Match[str]) -> str:
             nonlocal removed
+            if is_span(match, len(self.written)):
+                return without_controls(match[0])
             parts = _BORDERS.split(match[0])
             # Between the marks stand numbers that the publisher forgot to tag.
             parts[::2] = [_NUMBER.sub(self._of_label, part) for part in parts[::2]]

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from scrapers.formats.inline import collapse
-from scrapers.formats.jats_blocks import BLOCKS, Blocks, append, register, removed, render, title_of
+from scrapers.formats.jats_blocks import (
+    TITLED,
+    Blocks,
+    append,
+    heading,
+    register,
+    removed,
+    render,
+    render_one,
+    title_of,
+)
 from scrapers.formats.jats_inline import Context, child_of, inline_text
 from scrapers.formats.jats_removed import removed_by_title, removed_footnote
 from scrapers.formats.jats_tables import OASIS, table
@@ -14,8 +24,7 @@ from scrapers.formats.jats_tables import OASIS, table
 def _caption(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     """Label and caption as one paragraph, wherever in the element they stand."""
     parts: Blocks = []
-    label = child_of(element, "label")
-    named = inline_text(label, context) if label is not None else ""
+    named = " ".join(text for label in element.iterchildren("label") if (text := inline_text(label, context)))
     for caption in element.iterfind("caption"):
         render(caption, parts, depth, context, skip=("title",) if child_of(caption, "title") is not None else ())
         title = child_of(caption, "title")
@@ -35,6 +44,12 @@ def _caption(element: Any, blocks: Blocks, depth: int, context: Context) -> None
 def _figure(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     _caption(element, blocks, depth, context)
     render(element, blocks, depth, context, skip=("label", "caption", "title"))
+
+
+def _picture(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
+    context.count("extract.pictures")
+    if len(element):
+        _figure(element, blocks, depth, context)
 
 
 def _table_wrap(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
@@ -64,9 +79,11 @@ def _footnote(element: Any, blocks: Blocks, depth: int, context: Context) -> Non
 
 
 def _footnotes(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    if removed_by_title(title_of(element, context)):
+    title = title_of(element, context)
+    if removed_by_title(title):
         removed("author_notes", context)
         return
+    start = len(blocks)
     for note in element:
         if note.tag == "fn":
             parts: Blocks = []
@@ -77,13 +94,15 @@ def _footnotes(element: Any, blocks: Blocks, depth: int, context: Context) -> No
             _footnote(note, parts, depth, context)
             blocks += parts
         elif note.tag not in ("title", "label"):
-            handler = BLOCKS.get(note.tag)
-            if handler is not None:
-                handler(note, blocks, depth, context)
+            render_one(note, blocks, depth, context)
+    if title and len(blocks) > start:
+        blocks.insert(start, heading(depth, title))
 
 
 def _bare_caption(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    render(element, blocks, depth, context, skip=("title",))
+    parent = element.getparent()
+    heads = parent.tag in TITLED and child_of(parent, "title") is None and child_of(parent, "caption") is element
+    render(element, blocks, depth, context, skip=("title",) if heads else ())
 
 
 def _array(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
@@ -95,6 +114,7 @@ register(
         "caption": _bare_caption,
         "fig": _figure,
         "fig-group": _figure,
+        "graphic": _picture,
         "media": _figure,
         "chem-struct-wrap": _figure,
         "table-wrap": _table_wrap,

@@ -172,6 +172,9 @@ def formula(element: Any, context: Context) -> str:
 
 def _inline_formula(element: Any, out: list[str], context: Context) -> None:
     out.append(formula(element, context))
+    label = child_of(element, "label")
+    if label is not None:
+        _block(label, out, context)
 
 
 def _alternatives(element: Any, out: list[str], context: Context) -> None:
@@ -185,7 +188,10 @@ def _alternatives(element: Any, out: list[str], context: Context) -> None:
         handler(child, out, context)
 
 
-_PREFERENCE = ("tex-math", f"{MATHML}math", "table", "textual-form", "chem-struct", "preformat", "code")
+_PREFERENCE = (
+    *("tex-math", f"{MATHML}math", "table", "table-wrap", "textual-form", "chem-struct", "preformat", "code"),
+    *("list", "def-list", "p", "boxed-text"),
+)
 
 
 def preferred(element: Any) -> Any | None:
@@ -200,8 +206,17 @@ def preferred(element: Any) -> Any | None:
     return None
 
 
-def _graphic(_element: Any, _out: list[str], context: Context) -> None:
+def _graphic(element: Any, out: list[str], context: Context) -> None:
     context.count("extract.pictures")
+    if len(element):
+        # A graphic may have a label and a caption of its own, without a figure around it.
+        _block(element, out, context)
+
+
+def _reading(element: Any, out: list[str], context: Context) -> None:
+    out.append(" (")
+    walk(element, out, context)
+    out.append(")")
 
 
 def _citation(element: Any, out: list[str], context: Context) -> None:
@@ -240,6 +255,9 @@ HANDLERS: dict[Any, Handler] = {
     "graphic": _graphic,
     "inline-graphic": _graphic,
     "media": _graphic,
+    "inline-media": _graphic,
+    "rt": _reading,
+    "hr": _break,
     "element-citation": _citation,
     "name": _citation,
     etree.Entity: _entity,

@@ -9,9 +9,7 @@ from scrapers.formats.jats_inline import Context, child_of, inline_text
 
 
 def _list(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
-    title = title_of(element, context)
-    if title:
-        blocks.append(title)
+    append(title_of(element, context), blocks, context)
     lines: list[str] = []
     for item in element:
         if item.tag in ("label", "title") or not isinstance(item.tag, str):
@@ -42,8 +40,7 @@ def bullet(parts: Blocks) -> str:
 
 def _definitions(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     title = title_of(element, context)
-    if title:
-        blocks.append(heading(depth, title))
+    append(heading(depth, title) if title else "", blocks, context)
     lines: list[str] = []
     for item in element:
         if item.tag in ("title", "label"):
@@ -54,6 +51,10 @@ def _definitions(element: Any, blocks: Blocks, depth: int, context: Context) -> 
             lines += ["  " + part.replace("\n", "\n  ") for part in inner]
             continue
         terms = ", ".join(text for term in item.iterfind("term") if (text := inline_text(term, context)))
+        label = child_of(item, "label")
+        mark = inline_text(label, context) if label is not None else ""
+        if any(character.isalnum() for character in mark):
+            terms = f"{mark} {terms}" if terms else mark
         parts: Blocks = []
         render(item, parts, depth, context, skip=("term", "label"))
         if terms and parts:

@@ -1,0 +1,157 @@
+"""Elements that articles seldom use: what each of them holds arrives, once, in its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from scrapers.formats import jats
+
+
+def read(body: str, *, back: str = "", front: str = "") -> jats.JatsArticle:
+    data = (
+        f"<article xmlns:m='http://www.w3.org/1998/Math/MathML'><front><article-meta>{front}</article-meta></front>"
+        f"<body>{body}</body><back>{back}</back></article>"
+    )
+    return jats.parse(data.encode())[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        # A graphic may have a label and a caption without a figure around it.
+        ("<graphic><label>Fig. 9</label><caption><p>At 5 mg.</p></caption></graphic>", "Fig. 9. At 5 mg."),
+        ("<p>so <graphic><caption><p>At 5 mg.</p></caption></graphic> on</p>", "so At 5 mg. on"),
+        ("<p>see <inline-media><alt-text>film 7</alt-text></inline-media> on</p>", "see on"),
+        # A footnote in a heading stands below it.
+        ("<sec><title>Doses<fn><p>In mg, 3 times.</p></fn></title></sec>", "## Doses\n\nIn mg, 3 times."),
+        (
+            "<boxed-text><title>Doses<fn><p>In mg.</p></fn></title><p>5</p></boxed-text>",
+            "## Doses\n\nIn mg.\n\n5",
+        ),
+        # Labels of definitions.
+        (
+            "<def-list><def-item><label>Step 1</label><term>Wash</term><def><p>5 min</p></def></def-item></def-list>",
+            "- Step 1 Wash: 5 min",
+        ),
+        # Both labels where a publisher gives a figure two languages.
+        (
+            "<fig><label>Figura 1</label><caption><p>5 mg</p></caption><label>Figure 1</label></fig>",
+            "Figura 1 Figure 1. 5 mg",
+        ),
+        # A caption with a title, where nothing else reads it.
+        (
+            "<disp-formula-group><caption><title>Set 3</title></caption><disp-formula>x = 1</disp-formula>"
+            "</disp-formula-group>",
+            "## Set 3\n\nx = 1",
+        ),
+        ("<boxed-text><caption><title>Box 3</title><p>a</p></caption><p>b</p></boxed-text>", "## Box 3\n\na\n\nb"),
+        # An equation's number, inside a line.
+        (
+            "<table-wrap><table><tr><td>so <disp-formula>x = 1<label>(7)</label></disp-formula></td></tr></table>"
+            "</table-wrap>",
+            "| so x = 1 (7) |\n| --- |",
+        ),
+        # Questions of continuing education.
+        (
+            "<question-wrap><question><label>2.</label><p>How much?</p></question><answer-set><answer><label>A.</label>"
+            "<p>5 mg</p></answer><answer><label>B.</label><p>50 mg</p></answer></answer-set></question-wrap>",
+            "2. How much?\n\nA. 5 mg\n\nB. 50 mg",
+        ),
+        # One of several forms of a block.
+        (
+            "<block-alternatives><fig><graphic/></fig><table-wrap><table><tr><td>5 mg</td></tr></table></table-wrap>"
+            "</block-alternatives>",
+            "| 5 mg |\n| --- |",
+        ),
+        ("<p><ruby><rb>漢</rb><rt>kan</rt></ruby></p>", "漢 (kan)"),
+        ("<p>a<hr/>b <fixed-case>pH</fixed-case> 7 <strike>8</strike></p>", "a b pH 7 8"),
+    ],
+)
+def test_each_element_is_read(body: str, text: str) -> None:
+    assert read(body).text == text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<list><list-item>take <italic>5</italic> mg<p>daily</p></list-item></list>", "- take 5 mg\n  daily"),
+        ("<def-list><def-item><term>BP</term><def>at <bold>rest</bold></def></def-item></def-list>", "- BP: at rest"),
+        ("take <italic>5</italic> mg <xref ref-type='fig'>Fig. 1</xref><p>daily</p>", "take 5 mg Fig. 1\n\ndaily"),
+        ("<sec>5<sup>2</sup> mg<p>daily</p>10<sup>-3</sup> M</sec>", "5^2 mg\n\ndaily\n\n10^-3 M"),
+        ("<fig><caption>at <sub>2</sub> mg</caption></fig>", "at 2 mg"),
+    ],
+)  # fmt: skip
+def test_text_without_a_paragraph_around_it_is_one(body: str, text: str) -> None:
+    assert read(body).text == text
+
+
+def test_an_abstract_without_a_paragraph_is_one() -> None:
+    parsed = read("", front="<abstract>Of <italic>5</italic> mg<sup>2</sup> a day.</abstract>")
+    assert parsed.abstract == "Of 5 mg^2 a day."
+
+
+def test_notes_at_the_end_keep_their_heading_only_while_a_note_stays() -> None:
+    kept = read("<p>a</p>", back="<fn-group><title>Notes</title><fn><p>At 5 mg.</p></fn></fn-group>")
+    assert kept.text == "a\n\n## Notes\n\nAt 5 mg."
+    gone = read("<p>a</p>", back="<fn-group><title>Notes</title><fn fn-type='con'><p>All wrote.</p></fn></fn-group>")
+    assert gone.text == "a"
+
+
+def with_references(markup: str, count: int = 60) -> str:
+    refs = "".join(f'<ref id="b{n}"><mixed-citation>{n}</mixed-citation></ref>' for n in range(1, count + 1))
+    return read(f"<p>{markup}</p>", back=f"<ref-list>{refs}</ref-list>").text
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("in {} of both", "in [5, 120] of both"),
+        ("x ∈ {} of both", "x ∈ [5, 120] of both"),
+    ],
+)
+def test_a_span_of_values_that_was_tagged_as_a_citation_stays(markup: str, text: str) -> None:
+    mark = '<xref ref-type="bibr" rid="b5">5</xref>'
+    assert with_references(markup.format(f"[{mark}, 120]")) == text
+
+
+@pytest.mark.parametrize("before", ["95% CI", "the range", "95% CI =", "∈", "x ≥"])
+def test_small_spans_are_told_by_what_stands_before_them(before: str) -> None:
+    mark = '<xref ref-type="bibr" rid="b5">5</xref>'
+    assert with_references(f"{before} [{mark}, 20] here") == f"{before} [5, 20] here"
+    assert with_references(f"as shown [{mark}, 20] here") == "as shown here"
+
+
+def test_a_citation_after_an_interval_is_still_a_citation() -> None:
+    assert with_references('with 95% CI [<xref ref-type="bibr" rid="b5">5</xref>].') == "with 95% CI."
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("dose of <sup>137</sup>CsCl", "dose of 137CsCl"),
+        ("<sup>99m</sup>TcO<sub>4</sub>", "99mTcO4"),
+        ("(99 <sup>m</sup>Tc-DTPA)", "(99 mTc-DTPA)"),
+        ("in <sup>14</sup>CO<sub>2</sub>", "in 14CO2"),
+        ("from <sup>60</sup>CO sources", "from 60CO sources"),
+        ("(<sup>2</sup>D<sub>2</sub>-JA)", "(2D2-JA)"),
+        ("by <sup>1</sup>H NMR", "by 1H NMR"),
+        ("H<sub>2</sub><sup>18</sup>O", "H2^18O"),
+        ("Na<sup>125</sup>I", "Na^125I"),
+        ("a <sup>3</sup>HIV test", "a ^3HIV test"),
+        ("and <sup>13</sup>In our", "and ^13In our"),
+        ("<sup>c</sup>N = 50", "c N = 50"),
+        ("<sup>b</sup>No hit", "b No hit"),
+        ("<sup>1</sup>At 12 h", "1 At 12 h"),
+        ("(<sup>o</sup>C)", "(oC)"),
+    ],
+)
+def test_a_raised_number_joins_the_symbol_of_its_element_and_no_other_word(markup: str, text: str) -> None:
+    assert read(f"<p>{markup}</p>").text == text
+
+
+@pytest.mark.parametrize("markup", ["<sup>{0},{1}</sup>", "<sup>[{0}, {1}]</sup>", "<sup>{0}–{1}</sup>", "[{0},{1}]"])
+def test_every_mark_of_a_superscript_is_counted(markup: str) -> None:
+    marks = [f'<xref ref-type="bibr" rid="b{n}">{n}</xref>' for n in (1, 2)]
+    parsed = read(f"<p>so {markup.format(*marks)}.</p>")
+    assert parsed.text == "so."
+    assert parsed.counts["extract.citation_marks"] == 2
