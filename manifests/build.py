@@ -1,7 +1,8 @@
 """A build folder, read: where each part of its manifest lies and how its JSON files are shaped.
 
 `stages.jsonl`  one line per stage and source, in order: stage, source, fingerprint, in, kept, dropped {reason: n},
-                edited {rule: n}, counts {name: n}, tokens (or null)
+                edited {rule: n}, counts {name: n}, tokens (or null); the line of `prepare` has `removed` too:
+                what cleaning took from the kept documents (`manifests.removed.SourceRemoved`)
 `sources.json`  {source: {card, snapshot, digest, items, items_gave_documents, merged_away, quarantined {reason: n}}}
 `mixture.json`  {total_tokens, realised_tokens, bound_text, groups [...], sources [{source, group, documents,
                 validation_documents, unique_tokens, epochs, max_epochs, effective_tokens, target_tokens, target_share,

@@ -39,4 +39,7 @@ def render_report(facts: ReportFacts, about: Mapping[str, Any], checks: Sequence
     environment.filters["written"] = written
     source = resources.files("manifests").joinpath("report_template.html").read_text(encoding="utf-8")
     failed = [check for check in checks if not check.ok]
-    return environment.from_string(source).render(facts=facts, about=about, checks=checks, failed=failed)
+    warnings = [warning for check in checks for warning in check.warning.splitlines()]
+    return environment.from_string(source).render(
+        facts=facts, about=about, checks=checks, failed=failed, warnings=warnings
+    )

@@ -12,6 +12,7 @@ from manifests.build import INDEX, RECIPE, mixture, read_json, sources_in_order
 from manifests.figures import HUES, compact
 from manifests.query import scan
 from manifests.reasons import KEPT, reason
+from manifests.removed_tables import removed_section
 from manifests.report_flow import flow_section, lengths_section, mixture_section, reasons_section, repeats_section
 from manifests.report_parts import ReportFacts, Section, share
 from manifests.report_sections import (
@@ -46,6 +47,7 @@ def gather(build: Store) -> ReportFacts:
         licences_section(build),
         identifiers_section(build),
         duplicates_section(build),
+        removed_section(build, hues),
         quarantine_section(build, entries),
         Section("sources", "Sources", _sources_takeaway(entries), tuple(sources_tables(build))),
     )

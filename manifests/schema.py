@@ -27,8 +27,9 @@ DOCUMENTS = pa.schema(
         pa.field("subject", pa.string(), nullable=False),  # restricted sources only, else empty
         pa.field("raw_ref", pa.string(), nullable=False),
         pa.field("text_hash", pa.string(), nullable=False),  # of the final text
-        pa.field("n_chars_raw", pa.int64(), nullable=False),  # characters as extracted
-        pa.field("n_chars", pa.int64(), nullable=False),  # characters of the final text
+        # Characters of the text as extraction gave it, before any rule; of the payload's own there is no count here.
+        pa.field("n_chars_raw", pa.int64(), nullable=False),
+        pa.field("n_chars", pa.int64(), nullable=False),  # characters after the last rule the document met
         pa.field("n_tokens", pa.int64()),  # null if never tokenised
         pa.field("score", pa.float32()),
         pa.field("fate", pa.string(), nullable=False),  # `kept` or a reason
@@ -56,6 +57,23 @@ MEASURES = pa.schema(
     ]
 )
 """measures.parquet: every value a rule looked at, kept or dropped, sorted by (doc_id, rule, measure)."""
+
+EDIT_MEASURES = (
+    "removed_characters",
+    "added_characters",
+    "removed_spaces",
+    "added_spaces",
+    "removed_digits",
+    "added_digits",
+)
+"""Measures of a rule that changed a document's text, zeros left out; spaces are white space, among the characters.
+
+For every document n_chars = n_chars_raw - all its removed_characters + all its added_characters.
+"""
+
+EXTRACTION = "extract.text"
+"""Rule name under which measures.parquet tells of extraction: `digits` of the text as extracted, and what extraction
+left out of the payload's visible text, where the format can tell, as `<what>_characters` and `<what>_digits`."""
 
 PLACEMENTS = pa.schema(
     [

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from manifests.build import sources
 from manifests.errors import RecipeError
 from manifests.sides import SIDES
 from manifests.store import Store
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def show(build: Store, what: str) -> dict[str, Any]:
-    """The tables of one side (`manifests.sides.SIDES`), as plain values; RecipeError names the nearest."""
+OF_ONE_SOURCE = ("removed",)
+
+
+def show(build: Store, what: str, source: str = "") -> dict[str, Any]:
+    """The tables of one side (`manifests.sides.SIDES`), as plain values; RecipeError names the nearest.
+
+    `source`: of one source alone, for sides that can (`removed`).
+    """
     if what not in SIDES:
         near = difflib.get_close_matches(what, SIDES, n=1)
         raise RecipeError(
@@ -24,7 +31,16 @@ def show(build: Store, what: str) -> dict[str, Any]:
             why=f"There are {', '.join(SIDES)}.",
             fix=f"Did you mean {near[0]!r}?" if near else "Choose one of these.",
         )
-    tables: Sequence[Table] = SIDES[what](build)
+    if source and what not in OF_ONE_SOURCE:
+        raise RecipeError(f"show {what} takes no --source.", why=f"Only {', '.join(OF_ONE_SOURCE)} is told so.")
+    if source and source not in (names := sorted(sources(build))):
+        near = difflib.get_close_matches(source, names, n=1)
+        raise RecipeError(
+            f"no source called {source!r} here.",
+            why=f"There are {', '.join(names)}.",
+            fix=f"Did you mean {near[0]!r}?" if near else "Choose one of these.",
+        )
+    tables: Sequence[Table] = SIDES[what](build, source) if source else SIDES[what](build)
     return {"what": what, "tables": [table.as_dict() for table in tables]}
 
 

@@ -15,6 +15,7 @@ from manifests.build import ACTIVE_STAGES, mixture, sources_in_order, stages
 from manifests.licences import LicenceClass, classify
 from manifests.query import scan
 from manifests.reasons import KEPT, STAGES, reason
+from manifests.removed_tables import removed_tables
 from manifests.store import Store
 from manifests.tables import SMALL_CELL, Column, Table, small_cell, written
 
@@ -288,6 +289,7 @@ SIDES: dict[str, Any] = {
     "drops": drops_tables,
     "phi": phi_tables,
     "dedup": dedup_tables,
+    "removed": removed_tables,
     "stages": stages_tables,
 }
 """Name of a side -> function of the build."""

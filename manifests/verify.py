@@ -16,6 +16,7 @@ from manifests.books import Books, Entries, Problems, read_books
 from manifests.build import INDEX, SHARDS, VALIDATION_INDEX, mixture, read_json, recipe, sources, stages
 from manifests.errors import CorpusError
 from manifests.recount import Pieces, ShardCounts, compare_documents, recount
+from manifests.removed_tables import removed_checks
 from manifests.store import Store
 from manifests.verify_books import Check, corpus_checks, mixture_checks, quarantine_checks, source_checks, stage_checks
 from manifests.write import DIGESTS, OUTSIDE_DIGESTS, read_digests
@@ -71,6 +72,7 @@ def verify(build: Store, *, fast: bool = False, finished: bool = True) -> list[C
     add("sources", lambda: source_checks(_need(state.books), sources(build)))
     add("quarantine", lambda: quarantine_checks(build, sources(build)))
     add("stages", lambda: stage_checks(_need(state.books), stages(build)))
+    add("removed", lambda: removed_checks(build, fast=fast))
     add("shards", lambda: _index_checks(build, state))
     if not fast:
         add("shards.content", lambda: _shard_checks(build, state, digests))

@@ -33,6 +33,8 @@ class Check:
     expected: str
     detail: str = ""
     """What lies, by name; empty if the promise holds."""
+    warning: str = ""
+    """What a person should look at although the promise holds."""
 
 
 class Lies:

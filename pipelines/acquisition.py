@@ -12,7 +12,8 @@ from typing import Any
 from manifests.errors import RecipeError, SourceError
 from manifests.store import Store
 from pipelines.executors import Display, StageRun, run_stages, workers_for
-from pipelines.plan import NOT_IDENTITY, Plan
+from pipelines.plan import Plan
+from pipelines.resolved import NOT_IDENTITY
 from pipelines.stage import Stage
 from pipelines.steps.acquire import AcquireSource
 from scrapers.options import COMMON

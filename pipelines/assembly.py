@@ -12,28 +12,26 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import tomli_w
 
 from manifests.assemble import assemble_documents, assemble_measures, assemble_placements, assemble_quarantine
 from manifests.identity import canonical_json, fingerprint
 from manifests.merge import PartFile
 from manifests.reasons import KEPT
+from manifests.removed import SourceRemoved, count_removed
 from manifests.schema import SCHEMA_VERSION
 from manifests.store import Store
 from manifests.write import CORPUS, write_digests, write_lines
 from mixing.shards import ShardRecord, write_folder_files
 from pipelines.mixture_facts import mixture_facts
 from pipelines.passes import encoder, layout_of, merged_away
-from pipelines.plan import NOT_IDENTITY, Plan
-
-NOT_IN_MANIFEST = ("output", "routes", "network", "executor")
-"""Sections of a recipe that never change a byte; they are in run.jsonl, not in the manifest's recipe."""
+from pipelines.plan import Plan
+from pipelines.resolved import RECIPE, resolved_recipe
 
 
 def assembled(plan: Plan) -> bool:
-    """True when the build stands: corpus.json is there and every file it was closed over has its size."""
+    """True when the build stands: its files as corpus.json has them, its manifest of this very recipe."""
     build = plan.build
-    if not build.exists(CORPUS):
+    if not build.exists(CORPUS) or not plan.manifest_holds():
         return False
     sizes: Mapping[str, int] = build.read_json(CORPUS)["files"]
     return all(build.exists(name) and build.size(name) == size for name, size in sizes.items())
@@ -57,12 +55,12 @@ def assemble(plan: Plan, *, run_facts: Callable[[], dict[str, Any]]) -> bool:
     mixed = plan.folder(plan.mix())
     assemble_placements([PartFile(mixed, path) for path in mixed.files("placements")], build)
     assemble_quarantine(_quarantine_parts(plan), build)
-    lines = stage_lines(plan, records)
+    lines = stage_lines(plan, records, count_removed(build))
     write_lines(build, "manifest/stages.jsonl", lines)
     build.write_json("manifest/sources.json", source_facts(plan))
     mixture = mixture_facts(plan, records, validation)
     build.write_json("manifest/mixture.json", mixture)
-    build.write_bytes("manifest/recipe.toml", resolved_recipe(plan).encode())
+    build.write_bytes(RECIPE, resolved_recipe(plan.recipe).encode())
     build.write_json("manifest/shards.json", build.read_json("shards/index.json")["shards"])
     write_lines(build, "manifest/run.jsonl", [*_earlier_runs(build), run_facts()])
     known = {f"shards/{record.file}": record.sha256 for record in records}
@@ -134,8 +132,10 @@ def summed(facts: list[dict[str, Any]], key: str) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def stage_lines(plan: Plan, records: list[ShardRecord]) -> list[dict[str, Any]]:
-    """One line for each stage and source: in = kept + dropped by reason."""
+def stage_lines(
+    plan: Plan, records: list[ShardRecord], removed: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """One line for each stage and source: in = kept + dropped by reason; in the first, what cleaning `removed`."""
     dedup = plan.folder(plan.dedup())
     resolution = pq.read_table(dedup.reading("resolution.parquet"), columns=["source", "fate"])
     again = pq.read_table(dedup.reading("same_id.parquet"))
@@ -145,9 +145,8 @@ def stage_lines(plan: Plan, records: list[ShardRecord]) -> list[dict[str, Any]]:
         fates = Counter(summed(facts, "fates"))
         # Second records of an id in another task: they left before the books were closed.
         fates.subtract(again.filter(pc.equal(again["source"], source))["fate"].to_pylist())
-        lines.append(
-            _line(plan, "prepare", source, fates, edited=summed(facts, "edits"), counts=summed(facts, "counts"))
-        )
+        first = _line(plan, "prepare", source, fates, edited=summed(facts, "edits"), counts=summed(facts, "counts"))
+        lines.append({**first, "removed": removed.get(source, SourceRemoved().as_dict())})
         mine = Counter(resolution.filter(pc.equal(resolution["source"], source))["fate"].to_pylist())
         lines.append(_line(plan, "dedup", source, mine))
         blocks = plan.folder(plan.tokenize(source)).read_json("stage.json")["facts"]
@@ -210,15 +209,6 @@ def source_facts(plan: Plan) -> dict[str, Any]:
     return found
 
 
-def resolved_recipe(plan: Plan) -> str:
-    """The recipe with every value it takes, as TOML; without what never changes a byte."""
-    table = plan.recipe.model_dump(mode="json", exclude=set(NOT_IN_MANIFEST))
-    for source in table["sources"].values():
-        # Where the files lay on this machine is not what they hold.
-        source["options"] = {k: v for k, v in source["options"].items() if k not in NOT_IDENTITY}
-    return tomli_w.dumps(table)
-
-
 def corpus_facts(plan: Plan, lines: list[dict[str, Any]], mixture: dict[str, Any]) -> dict[str, Any]:
     """corpus.json: the build on one page, written last."""
     build = plan.build
@@ -278,5 +268,6 @@ def run_record(plan: Plan, *, started: str, seconds: float, peak_bytes: int, wor
         "python": platform.python_version(),
         "medtrove": metadata.version("medtrove"),
         "cores": os.cpu_count(),
+        "recipe_folder": str(plan.base),
         "recipe_digest": fingerprint(canonical_json(plan.recipe.model_dump(mode="json"))),
     }

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from manifests.errors import BuildError, CorpusError
-from manifests.store import Store
+from pipelines.command_line import (
+    BuildOption,
+    JsonOption,
+    OutOption,
+    RecipeArgument,
+    opened,
+    plan_for,
+    print_json,
+    screen,
+    vars_of,
+)
+from pipelines.sources_command import sources_app
+from pipelines.text_command import text
 
 app = typer.Typer(
     name="medtrove",
@@ -22,27 +33,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-RecipeArgument = Annotated[str, typer.Argument(help="Name of a shipped recipe, or the path of a TOML file.")]
-OutOption = Annotated[str, typer.Option("--out", help="Output folder or URL; default: the recipe's.")]
-BuildOption = Annotated[str, typer.Option("--build", help="Build folder; default: the latest below ./build.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a screen.")]
-
-
-def _console() -> Console:
-    # Off a terminal rich would cut tables at 80 columns; a log file or a pipe has no width.
-    return Console() if sys.stdout.isatty() else Console(width=200)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str))
-
-
-def _opened(build: str) -> Store:
-    """The build folder asked for, or the latest."""
-    from pipelines.build import latest_build, open_build
-
-    return open_build(build) if build else latest_build(Store("build"))
+app.add_typer(sources_app, name="sources", invoke_without_command=True)
+app.command()(text)
 
 
 @app.command()
@@ -59,31 +51,18 @@ def build(
     from pipelines.display import display_for
     from pipelines.summary import render_summary
 
-    console = _console()
-    plan = _plan(recipe, out, inputs or [])
+    console = screen()
+    plan = plan_for(recipe, out, inputs or [])
     if not as_json:
         console.print(f"[bold]{plan.recipe.name}[/bold]: {plan.recipe.description}", highlight=False)
     with display_for(Console(stderr=True) if as_json else console) as display:
         result = run_build(plan, workers=workers, offline=offline, display=display)
     if as_json:
-        _print_json(result.facts())
+        print_json(result.facts())
     else:
         render_summary(console, result)
     if result.failed_checks:
         raise typer.Exit(1)
-
-
-def _plan(recipe: str, out: str, inputs: list[str], *, trial: int = 0) -> Any:
-    from pipelines.inputs import as_trial, with_inputs
-    from pipelines.plan import Plan
-    from pipelines.recipe import load_recipe, recipe_path
-
-    loaded = with_inputs(load_recipe(recipe), inputs)
-    if trial:
-        loaded = as_trial(loaded, trial)
-    store = Store(out or loaded.output)
-    store.check_writable()
-    return Plan(loaded, store, base=recipe_path(recipe).resolve().parent)
 
 
 @app.command()
@@ -102,14 +81,14 @@ def acquire(
     from pipelines.acquisition import acquire_command
     from pipelines.display import display_for
 
-    console = _console()
-    loaded = _plan(recipe, out, [], trial=limit)
+    console = screen()
+    loaded = plan_for(recipe, out, [], trial=limit)
     with display_for(Console(stderr=True) if as_json else console) as display:
         facts = acquire_command(
             loaded, workers=workers, display=display, sources=source or [], limit=limit, refresh=refresh
         )
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
         from pipelines.source_tables import render_acquired
 
@@ -126,9 +105,9 @@ def plan(
     """Say what RECIPE would run, what it would skip and why, and what is missing; runs nothing."""
     from pipelines.summary import render_plan
 
-    planned = _plan(recipe, out, inputs or [])
+    planned = plan_for(recipe, out, inputs or [])
     if as_json:
-        _print_json(
+        print_json(
             {
                 "recipe": planned.recipe.model_dump(mode="json"),
                 "stages": planned.lines(),
@@ -137,7 +116,7 @@ def plan(
             }
         )
     else:
-        render_plan(_console(), planned)
+        render_plan(screen(), planned)
 
 
 @app.command()
@@ -150,21 +129,14 @@ def verify(
     from manifests.verify import verify as verify_build
     from pipelines.summary import render_checks
 
-    store = _opened(build)
+    store = opened(build)
     checks = verify_build(store, fast=fast)
     if as_json:
-        _print_json([vars_of(check) for check in checks])
+        print_json([vars_of(check) for check in checks])
     else:
-        render_checks(_console(), store, checks)
+        render_checks(screen(), store, checks)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
-
-
-def vars_of(record: Any) -> dict[str, Any]:
-    """A dataclass as JSON, slots or not."""
-    from dataclasses import asdict
-
-    return asdict(record)
 
 
 @app.command()
@@ -173,13 +145,16 @@ def explain(doc_id: str, build: BuildOption = "", as_json: JsonOption = False) -
     from manifests.explain import explain as explain_document
     from manifests.explain import render_explain
 
-    found = explain_document(_opened(build), doc_id)
-    _print_json(found) if as_json else _console().print(render_explain(found))
+    found = explain_document(opened(build), doc_id)
+    print_json(found) if as_json else screen().print(render_explain(found))
 
 
 @app.command()
 def show(
-    what: Annotated[str, typer.Argument(help="sources, mix, licences, drops, phi, dedup or stages")] = "sources",
+    what: Annotated[
+        str, typer.Argument(help="sources, mix, licences, drops, phi, dedup, removed or stages")
+    ] = "sources",
+    source: Annotated[str, typer.Option("--source", help="Of one source alone; `removed` can.")] = "",
     build: BuildOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -187,8 +162,8 @@ def show(
     from manifests.show import render_show
     from manifests.show import show as show_side
 
-    found = show_side(_opened(build), what)
-    _print_json(found) if as_json else _console().print(render_show(what, found))
+    found = show_side(opened(build), what, source)
+    print_json(found) if as_json else screen().print(render_show(what, found))
 
 
 @app.command(name="list")
@@ -206,7 +181,7 @@ def list_(
     from manifests.query import list_documents, render_documents
 
     found = list_documents(
-        _opened(build),
+        opened(build),
         source=source or None,
         fate=fate or None,
         split=split or None,
@@ -214,7 +189,7 @@ def list_(
         shard=shard if shard >= 0 else None,
         limit=limit,
     )
-    _print_json(found) if as_json else _console().print(render_documents(found))
+    print_json(found) if as_json else screen().print(render_documents(found))
 
 
 @app.command()
@@ -222,53 +197,10 @@ def report(build: BuildOption = "", as_json: JsonOption = False) -> None:
     """Write report.html again from the manifest, and say where it is."""
     from manifests.report import write_report
 
-    store = _opened(build)
+    store = opened(build)
     write_report(store)
     path = f"{store.url}/report.html"
-    _print_json({"report": path}) if as_json else _console().print(path, highlight=False)
-
-
-sources_app = typer.Typer(help="Every source: terms, use, expected and fetched counts; `check` tries their doors.")
-app.add_typer(sources_app, name="sources", invoke_without_command=True)
-
-
-@sources_app.callback()
-def sources(context: typer.Context, out: OutOption = "build", as_json: JsonOption = False) -> None:
-    """Show every source there is a card for: licence class, use, expected and fetched counts, last success."""
-    if context.invoked_subcommand:
-        return
-    from pipelines.source_overview import overview
-    from pipelines.source_tables import render_sources
-
-    facts = overview(Store(out))
-    _print_json(facts) if as_json else render_sources(_console(), facts)
-
-
-@sources_app.command(name="show")
-def show_source(source: str, as_json: JsonOption = False) -> None:
-    """Show the card of SOURCE: publisher, terms as quoted, licence, ground of use, hosts, contact."""
-    from manifests.cards import find_card
-    from pipelines.source_tables import render_card
-
-    card = find_card(source)
-    facts = {**card.as_dict(), "use": card.use, "needs_permission": card.needs_permission}
-    _print_json(facts) if as_json else render_card(_console(), facts)
-
-
-@sources_app.command(name="check")
-def check_sources(
-    recipe: RecipeArgument = "sample-sources",
-    source: Annotated[list[str] | None, typer.Option("--source", help="Only this source; may be repeated.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Try the door of each source of RECIPE: one listing page and one document; exit 1 when a site has changed."""
-    from pipelines.canary import check_sources as check
-    from pipelines.source_tables import render_canary
-
-    verdicts = [vars_of(verdict) for verdict in check(_plan(recipe, "", []), source or [])]
-    _print_json(verdicts) if as_json else render_canary(_console(), verdicts)
-    if any(verdict["verdict"] == "drift" for verdict in verdicts):
-        raise typer.Exit(1)
+    print_json({"report": path}) if as_json else screen().print(path, highlight=False)
 
 
 @app.command(name="train-relevance")
@@ -298,7 +230,7 @@ def train_relevance(
         positives=positives or [],
         negatives=negatives or [],
         evaluate=evaluate or [],
-        build=_opened(build) if build else None,
+        build=opened(build) if build else None,
         medical_sources=medical_source or [],
         other_sources=other_source or [],
         statistics=statistics,
@@ -307,10 +239,10 @@ def train_relevance(
         recall=recall,
     )
     if count_words:
-        _print_json(command.write_statistics(inputs, out, about))
+        print_json(command.write_statistics(inputs, out, about))
         return
     facts = command.train_relevance(command.bundled(evaluate or [], recall) if bundled else inputs, out)
-    _print_json(facts) if as_json else command.render_evaluation(_console(), facts)
+    print_json(facts) if as_json else command.render_evaluation(screen(), facts)
 
 
 @app.command()
@@ -320,7 +252,7 @@ def recipes(as_json: JsonOption = False) -> None:
 
     found = {name: load_recipe(name).description for name in shipped()}
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     for name, description in found.items():
         print(f"{name:<18} {description}")

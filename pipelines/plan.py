@@ -23,12 +23,13 @@ from manifests.schema import SCHEMA_VERSION
 from manifests.store import Store
 from pipelines import snapshots
 from pipelines.recipe import Recipe, RuleSection, SourceSection, resolve_path
+from pipelines.resolved import NOT_IDENTITY, RECIPE, resolved_recipe
 from pipelines.stage import Stage, stage_is_done
 from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 2,
-    "prepare": 3,
+    "prepare": 4,
     "dedup": 1,
     "tokenize": 1,
     "weigh": 1,
@@ -40,9 +41,6 @@ STEP_VERSIONS = {
 
 FILE_PARAMETERS = ("model", "index", "policy", "lines", "journals", "citations")
 """Rule parameters that name a file: the file's content, not its path, is in the fingerprint."""
-
-NOT_IDENTITY = ("delay_seconds", "concurrency", "fetcher", "path", "paths", "min_expected")
-"""Options of a loader that never change a document."""
 
 ALL = "all"
 
@@ -107,6 +105,10 @@ class Plan:
             name = self.recipe.sources[source].snapshot
             self._revisions[source] = snapshots.current(self.out, source, name)
         return self._raw_folder(source, self._revisions[source])
+
+    def read_revision(self, source: str, revision: str) -> None:
+        """From now on read this folder of `source`: the one that a finished build was made from."""
+        self._revisions[source] = revision
 
     def _raw_folder(self, source: str, revision: str) -> Store:
         mode = 0o600 if self.cards[source].restricted else None
@@ -281,6 +283,11 @@ class Plan:
     def build_path(self) -> str:
         return f"builds/{self.recipe.name}@{self.build_fingerprint}"
 
+    def manifest_holds(self) -> bool:
+        """True if the build's manifest was made from this very recipe; alarms, for one, change no shard."""
+        path = f"{self.build_path}/{RECIPE}"
+        return self.out.exists(path) and self.out.read_bytes(path) == resolved_recipe(self.recipe).encode()
+
     @property
     def build(self) -> Store:
         """The build's folder."""
@@ -319,6 +326,8 @@ class Plan:
             found.append(_line(stage.name, stage.source, stage.fingerprint, skip=done, why=why))
         built = bool(self.build_fingerprint) and self.out.exists(f"{self.build_path}/corpus.json")
         why = "corpus.json is there" if built else "corpus.json is not there"
+        if built and not self.manifest_holds():
+            built, why = False, "the recipe states other alarms or words than the manifest"
         found.append(_line("assemble", ALL, self.build_fingerprint, skip=built, why=why))
         return found
 

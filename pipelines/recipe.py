@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from manifests.errors import RecipeError
+from manifests.removed import MAX_REMOVED_CHARACTERS, MAX_REMOVED_DIGITS
 
 PACKAGE_PREFIX = "package://"
 """Start of a path inside our installed packages: `package://scrapers/sample/tokenizer.json`."""
@@ -107,6 +108,23 @@ class MixtureSection(Section):
     groups: dict[str, GroupSection] = {}
 
 
+class AlarmSection(Section):
+    """`[alarms.sources.<id>]`: shares of one source above which cleaning is worth a look."""
+
+    removed_characters: float | None = Field(None, ge=0, le=1)
+    """None: the recipe's `[alarms]`."""
+    removed_digits: float | None = Field(None, ge=0, le=1)
+
+
+class AlarmsSection(Section):
+    """`[alarms]`: how much cleaning (PHI apart) may take from a source before `verify`, `show` and report say so."""
+
+    removed_characters: float = Field(MAX_REMOVED_CHARACTERS, ge=0, le=1)
+    """Share of the characters as extracted, white space aside."""
+    removed_digits: float = Field(MAX_REMOVED_DIGITS, ge=0, le=1)
+    sources: dict[str, AlarmSection] = {}
+
+
 class NetworkSection(Section):
     """`[network]`: how we present ourselves to publishers."""
 
@@ -137,6 +155,7 @@ class Recipe(Section):
     dedup: DedupSection = DedupSection()  # type: ignore[call-arg]  # every field has a default
     tokenizer: TokenizerSection
     mixture: MixtureSection
+    alarms: AlarmsSection = AlarmsSection()  # type: ignore[call-arg]
     network: NetworkSection = NetworkSection()  # type: ignore[call-arg]
     routes: dict[str, str] = {}
     """Public host -> address, as `curl --connect-to`; `"*" = "sample"` is the sample world."""
@@ -234,6 +253,8 @@ def _check_names(recipe: Recipe, where: str) -> None:
             check(name, f"[[rules]] {rule.rule} sources")
     for name in recipe.dedup.priority:
         check(name, "[dedup] priority")
+    for name in recipe.alarms.sources:
+        check(name, "[alarms.sources]")
     grouped = [name for section in recipe.mixture.groups.values() for name in section.sources]
     twice = sorted({name for name in grouped if grouped.count(name) > 1})
     if twice:

@@ -59,6 +59,7 @@ def render_summary(console: Console, result: BuildResult) -> None:
     else:
         how = " (sizes and counts; `medtrove verify` reads the shards again)" if result.fast else ""
         console.print(f"[bold]verify[/bold]     {result.n_checks} checks, all hold{how}", highlight=False)
+    _warnings(console, result.checks)
     store = result.build
     console.print(f"[bold]shards[/bold]     {store.url}/shards  ({totals['rows']:,} rows)", highlight=False)
     console.print(f"[bold]manifest[/bold]   {store.url}/manifest", highlight=False)
@@ -71,12 +72,18 @@ def render_summary(console: Console, result: BuildResult) -> None:
     console.print(Text(next_steps(result), style="dim"))
 
 
+def _warnings(console: Console, checks: Sequence[Any]) -> None:
+    for check in checks:
+        for warning in filter(None, check.warning.split("\n")):
+            console.print(Text.assemble(("ALARM ", "bold yellow"), warning))
+
+
 def next_steps(result: BuildResult) -> str:
     """What to run next, with a document of this build as the example."""
     return (
         "Next: open report.html, or ask the manifest:\n"
         f"  .venv/bin/medtrove explain {result.example}\n"
-        "  .venv/bin/medtrove show mix | drops | sources | licences | phi | dedup\n"
+        "  .venv/bin/medtrove show mix | drops | sources | licences | phi | dedup | removed\n"
         "The 129B-token corpus (Me-LLaMA's 15:1:4) is the recipe me-llama-129b. It needs disk, a network, PhysioNet\n"
         "credentials for MIMIC and your model's tokenizer.json; this says what is missing and what would run:\n"
         "  make plan RECIPE=me-llama-129b      then      make corpus RECIPE=me-llama-129b"
@@ -184,5 +191,6 @@ def render_checks(console: Console, store: Store, checks: Sequence[Any]) -> None
             console.print(f"       {check.detail}", highlight=False)
     if failed:
         console.print(REPAIR, highlight=False)
+    _warnings(console, checks)
     verdict = f"{len(failed)} of {len(checks)} checks failed" if failed else f"{len(checks)} checks, all hold"
     console.print(f"{store.url}: {verdict}", highlight=False)

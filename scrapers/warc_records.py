@@ -45,6 +45,8 @@ class Record:
     http_headers: Any
     """warcio's `StatusAndHeaders` of a response; None where there are none."""
     payload: bytes
+    date: str = ""
+    """When it was captured: ISO 8601, UTC."""
 
 
 def write_response(stream: IO[bytes], exchange: Response) -> str:
@@ -95,7 +97,8 @@ def read_record(stream: IO[bytes]) -> Record:
     try:
         record = _loader().parse_record_stream(plain, known_format="warc")
         # The body as stored: `content_stream` would undo an encoding that is no longer there.
-        return Record(record.rec_type, record.http_headers, record.raw_stream.read())
+        date = str(record.rec_headers.get_header("WARC-Date") or "")
+        return Record(record.rec_type, record.http_headers, record.raw_stream.read(), date)
     except (ArchiveLoadFailed, EOFError):
         raise NoRecord from None
 

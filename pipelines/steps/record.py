@@ -11,9 +11,14 @@ from typing import Any
 
 from datatrove.data import Document as Block
 
+from filters.edits import digits, edit_measures
 from filters.rule import Drop, Edit, Verdict
 from manifests.document import Document
 from manifests.reasons import KEPT
+from manifests.schema import EXTRACTION
+
+LEFT_OUT = ("_characters", "_digits")
+"""How counts of extraction end that say how much text was left out; the others count blocks and marks."""
 
 
 @dataclass
@@ -41,6 +46,8 @@ class Record:
         if isinstance(verdict, Drop):
             self.fate, self.fate_value, self.fate_threshold = verdict.reason, verdict.value, verdict.threshold
         elif isinstance(verdict, Edit) and verdict.text != self.document.text:
+            made = edit_measures(self.document.text, verdict.text)
+            self.measures.extend((rule, name, float(n)) for name, n in sorted(made.items()))
             self.document.text = verdict.text
             self.edits.append(rule)
 
@@ -48,7 +55,15 @@ class Record:
 def to_block(document: Document) -> Any:
     """The document as datatrove carries it."""
     record = Record(document, n_chars_raw=len(document.text), counts=Counter(document.counts))
+    record.measures.extend((EXTRACTION, name, float(n)) for name, n in _of_extraction(document).items())
     return Block(text=document.text, id=document.doc_id, metadata={"record": record})
+
+
+def _of_extraction(document: Document) -> dict[str, int]:
+    left_out = {
+        name.removeprefix("extract."): n for name, n in document.counts.items() if name.endswith(LEFT_OUT) and n
+    }
+    return {"digits": digits(document.text), **left_out}
 
 
 def record_of(block: Any) -> Record:

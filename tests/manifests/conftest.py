@@ -27,6 +27,7 @@ from manifests.cards import Card
 from manifests.identity import doc_key, sha256_hex
 from manifests.licences import LicenceClass
 from manifests.merge import PartFile
+from manifests.removed import count_removed
 from manifests.schema import DOCUMENTS, MEASURES, PLACEMENTS, QUARANTINE, SCHEMA_VERSION
 from manifests.store import Store
 from manifests.write import write_digests, write_lines, write_table
@@ -119,7 +120,7 @@ class _Maker:
                     "subject": f"patient-{number // 2}" if toy.restricted else "",
                     "raw_ref": sha256_hex(doc_id.encode()),
                     "text_hash": sha256_hex(doc_id.encode())[:32],
-                    "n_chars_raw": words * 7,
+                    "n_chars_raw": words * 7 if number % 3 == 0 else words * 6,
                     "n_chars": words * 6,
                     "n_tokens": None,
                     "score": None,
@@ -138,6 +139,9 @@ class _Maker:
                 }
             )
             self.measures.append({"doc_id": doc_id, "rule": "quality.words", "measure": "words", "value": float(words)})
+            taken = [("clean.text", "removed_characters", words)] if number % 3 == 0 and words else []
+            for rule, name, n in [*taken, ("extract.text", "digits", words)]:
+                self.measures.append({"doc_id": doc_id, "rule": rule, "measure": name, "value": float(n)})
             if fate == "kept":
                 decided.append({"doc_id": doc_id, "fate": "kept", "fate_value": None, "fate_threshold": None,
                                 "cluster_key": "", "cluster_size": 1, "split": "train"})  # fmt: skip
@@ -305,6 +309,7 @@ class _Maker:
         index = build.read_json("shards/index.json")
         stored = index["totals"]["tokens_by_source"]
         build.write_json("manifest/shards.json", index["shards"])
+        self.removed = count_removed(build)
         lines = [line for toy in self.toys for line in self._stage_lines(toy, stored[toy.name])]
         write_lines(build, "manifest/stages.jsonl", lines)
         build.write_json("manifest/sources.json", {toy.name: self._source(toy) for toy in self.toys})
@@ -322,7 +327,12 @@ class _Maker:
         edited = {"clean.text": sum(1 for row in self.documents[toy.name] if row["edits"])}
         held_out = {"validation_documents": self.facts[toy.name]["held_out"]}
         return [
-            _line("prepare", toy.name, first, None, edited, {"clean.boilerplate_lines": 3 * edited["clean.text"]}),
+            {
+                **_line(
+                    "prepare", toy.name, first, None, edited, {"clean.boilerplate_lines": 3 * edited["clean.text"]}
+                ),
+                "removed": self.removed[toy.name],
+            },
             _line("dedup", toy.name, second, None),
             _line("tokenize", toy.name, kept, n_tokens),
             _line("mix", toy.name, kept, effective, {}, held_out),

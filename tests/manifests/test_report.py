@@ -113,7 +113,7 @@ def test_titles_are_escaped(html: str) -> None:
 
 def test_every_figure_has_a_table_and_every_section_a_takeaway(html: str) -> None:
     sections = re.split(r"<section id=", html)[1:]
-    assert len(sections) == 14
+    assert len(sections) == 15
     for section in sections:
         assert 'class="takeaway"' in section
         if "<figure" in section or "<svg" in section:
@@ -124,7 +124,7 @@ def test_every_figure_has_a_table_and_every_section_a_takeaway(html: str) -> Non
 def test_sections_are_in_the_order_of_a_reviewers_questions(html: str) -> None:
     ids = re.findall(r'<section id="([a-z]+)"', html)
     assert ids == ["flow", "reasons", "mixture", "repeats", "lengths", "languages", "licences", "identifiers",
-                   "duplicates", "quarantine", "sources", "samples", "provenance", "checks"]  # fmt: skip
+                   "duplicates", "removed", "quarantine", "sources", "samples", "provenance", "checks"]  # fmt: skip
 
 
 def test_numbers_are_the_manifests(build: Store, html: str) -> None:

@@ -112,11 +112,12 @@ def strip_row(rows: Rows) -> None:
 LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     "a dropped document is left out": (
         table("documents", lambda rows: rows.remove(first(rows, fate="quality.too_few_words"))),
-        {"stages.documents", "corpus.totals"},
+        {"stages.documents", "corpus.totals", "removed.close"},
     ),
     "a kept document is left out": (
         table("documents", lambda rows: rows.remove(first(rows, fate="kept", split="train", cluster_key=""))),
-        {"stages.documents", "corpus.totals", "tokens.known", "mixture.counts", "stages.tokens"},
+        {"stages.documents", "corpus.totals", "tokens.known", "mixture.counts", "stages.tokens", "removed.close",
+         "removed.counted"},
     ),
     "a fate is changed": (
         table("documents", lambda rows: move(first(rows, fate="quality.too_few_words"), fate="clean.empty")),
@@ -128,7 +129,7 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     ),
     "a dropped document is called kept": (
         table("documents", lambda rows: move(first(rows, fate="quality.too_few_words"), fate="kept")),
-        {"documents.kept", "stages.documents", "corpus.totals", "mixture.counts"},
+        {"documents.kept", "stages.documents", "corpus.totals", "mixture.counts", "removed.counted"},
     ),
     "epochs are understated": (
         table("documents", lambda rows: move(first(rows, source="guides", epochs=2, split="train"), epochs=1)),
@@ -145,7 +146,7 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     "rows are out of order": (table("documents", lambda rows: swap(rows, 3, 9)), {"documents.sorted"}),
     "a row is there twice": (
         table("documents", twice),
-        {"documents.sorted", "documents.collisions", "stages.documents", "corpus.totals"},
+        {"documents.sorted", "documents.collisions", "stages.documents", "corpus.totals", "removed.close"},
     ),
     "a key is another": (
         table("documents", lambda rows: move(first(rows, fate="quality.too_few_words"), doc_key=9)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -174,7 +175,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
     (folder / "toy_publisher.py").write_text(TOY_LOADER)
     (folder / "toy_filter.py").write_text(TOY_FILTER)
     (folder / "toy.toml").write_text(TOY_CARD)
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     monkeypatch.syspath_prepend(str(folder))
     made = pages()
     requests: list[str] = []

@@ -48,7 +48,7 @@ def test_a_toy_publisher_and_a_toy_filter_reach_the_shards(toy: Any, where: Path
     assert sorted((fates["toy:copy"], fates["toy:g3"])) == ["dedup.exact", "kept"]
     assert sorted((fates["toy:reflowed"], fates["toy:g5"]))[1] == "kept"
     assert sum(fate == "kept" for fate in fates.values()) == 25
-    assert all(check.ok for check in verify(build))
+    assert [check for check in verify(build) if not check.ok] == []
     shards = open_shards(build.local("shards"))
     assert len(shards) == build.read_json("corpus.json")["totals"]["rows"]
     told = medtrove("explain", "toy:leeches", "--json", cwd=where)
