@@ -12,12 +12,14 @@ LINE_ENDS = "\r\x0b\x0c\x85\u2028\u2029"
 
 SPACES = (
     "\x1c\x1d\x1e\x1f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+    "\u2062\u2063\u2064"
 )
-"""Spaces of other widths, and the four ASCII separators that Python also splits at. A tab stays: it parts columns."""
+"""Spaces of other widths, the four ASCII separators that Python also splits at, and the invisible times, comma and plus
+of mathematics, which part two numbers. A tab stays: it parts columns."""
 
 INVISIBLE = (
     "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
-    "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff\ufff9\ufffa\ufffb"
+    "\u2060\u2061\u2066\u2067\u2068\u2069\ufeff\ufff9\ufffa\ufffb"
 )
 """Soft hyphen, zero-width and direction marks."""
 

@@ -29,11 +29,14 @@ _QUOTES = dict.fromkeys("‘’‚‛", "'") | dict.fromkeys("“”„‟", '"'
 _QUOTE = re.compile("[‘’‚‛“”„‟]")
 # Spaces between two words; not the indentation of a line, and not inside a row of a table.
 _SPACE_RUN = re.compile(r"(?<=[^ \n])  +(?=[^ \t\n])")
+# Two gaps as wide as between columns. Lines of a row stand one below the other.
+_COLUMNS = re.compile(r"(?<=[^ \n]) {3,}[^ \n](?:[^ \n]| {1,2}(?=[^ \n]))* {3,}(?=[^ \n])")
 _TABLE_ROW = re.compile(r"^[ \t]*\|", re.MULTILINE)
 _TRAILING = re.compile(r"(?<![ \t])[ \t]+$", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 # The lead byte of a UTF-8 sequence, read as Latin-1 or Windows-1252, before what a continuation byte becomes.
 _MOJIBAKE = re.compile("[ÂÃÄÅÎÏÐÑâï][\x80-\xbfŒœŠšŽžŸƒˆ˜–—‘’‚“”„†‡•…‰‹›€™¢-¿]")
+_BROKEN_WORD = re.compile(rf"\S*{_MOJIBAKE.pattern}\S*")
 
 # A word broken at the end of a line, with what stands at its second part, and the space after that.
 _BROKEN = re.compile(r"(?<![^\s(])([A-Za-z]+[a-z])-\n([a-z]{2,}[^\s-]*)(?![^\s])( ?)")
@@ -48,11 +51,18 @@ def _repaired(line: str, edits: Counter[str]) -> str:
     repaired = ftfy.fix_encoding(line)
     if repaired == line:
         return line
-    if numeric_tokens(repaired) != numeric_tokens(line):
+    # Its guess at a space that was a byte of a sign (`â¥ 5`, `â€ 5`) takes the space, and makes another sign.
+    if _spaces(repaired) < _spaces(line):
+        repaired = _BROKEN_WORD.sub(lambda found: ftfy.fix_encoding(found[0]), line)
+    if repaired == line or numeric_tokens(repaired) != numeric_tokens(line):
         edits["mojibake_refused"] += 1
         return line
     edits["mojibake"] += 1
     return repaired
+
+
+def _spaces(line: str) -> int:
+    return sum(1 for char in line if char.isspace())
 
 
 def _once(text: str, quotes: Quotes, edits: Counter[str]) -> str:
@@ -89,13 +99,16 @@ def _once(text: str, quotes: Quotes, edits: Counter[str]) -> str:
 
 
 def _without_space_runs(text: str, edits: Counter[str]) -> str:
-    if not _TABLE_ROW.search(text):
+    """Runs of spaces between words as one, but not in rows: where a cell is empty, only they say which one it is."""
+    if not _TABLE_ROW.search(text) and not _COLUMNS.search(text):
         text, n_runs = _SPACE_RUN.subn(" ", text)
         edits["space_runs"] += n_runs
         return text
     lines = text.split("\n")
+    columns = [bool(_COLUMNS.search(line)) for line in lines]
     for index, line in enumerate(lines):
-        if "  " in line and not line.lstrip(" \t").startswith("|"):
+        row = columns[index] and (columns[index - 1 : index] == [True] or columns[index + 1 : index + 2] == [True])
+        if "  " in line and not row and not line.lstrip(" \t").startswith("|"):
             lines[index], n_runs = _SPACE_RUN.subn(" ", line)
             edits["space_runs"] += n_runs
     return "\n".join(lines)
@@ -209,4 +222,4 @@ def clean_rule(*, quotes: Quotes = "keep", hyphenation: Hyphenation = "keep", re
     return rule
 
 
-clean_rule.version = 2  # type: ignore[attr-defined]
+clean_rule.version = 3  # type: ignore[attr-defined]

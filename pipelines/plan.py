@@ -29,7 +29,7 @@ from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 2,
-    "prepare": 4,
+    "prepare": 5,
     "dedup": 1,
     "tokenize": 1,
     "weigh": 1,

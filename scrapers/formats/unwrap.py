@@ -1,7 +1,8 @@
 """Lines that a hospital system broke at a fixed width, joined into paragraphs again.
 
 Only a line that was full is joined, and only to a line that goes on: never to a list item, a heading `Xxx:`, a
-table or laboratory row, or an indented line. No character but line ends and the white space around them changes.
+prescription, vital signs, a table or laboratory row, or an indented line. A placeholder `[** … **]` that was broken is
+whole again wherever it stands. No character but line ends and the white space around them changes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,25 @@ import re
 _NARROWEST_WRAP = 65
 """MIMIC-IV notes wrap at 70-80 characters, MIMIC-CXR at 79; a line that had room for the next word was not wrapped."""
 
-_ITEM = re.compile(r"\s*(?:[-*\u2022\u00b7+>#=]|\(?\d{1,2}[.)](?!\d)|\(?[A-Za-z][.)]\s|\[\s?[xX ]?\s?\]|_{4,})")
+_BULLETS = "-*\u2022\u00b7+>#=\u2013\u2014\u2023\u25aa\u25cf\u25cb\u25e6\u2192\uf0b7~"
+_ITEM = re.compile(
+    rf"\s*(?:[{re.escape(_BULLETS)}]|\(?\d{{1,2}}[.)](?!\d)|\(?[A-Za-z][.)]\s|\(?[IVXivx]{{1,5}}[.)]\s"
+    r"|o\s|\[\s?[xX ]?\s?\]|_{4,})"
+)
+# What Boston's systems print below a drug.
+_PRESCRIPTION = re.compile(r"\s*(?:(?:Sig|Disp|Refills?|Qty)\s?:|RX\s?\*|#\*?\d)", re.IGNORECASE)
+_VITALS = re.compile(
+    r"\s*(?:VS\b|Vitals?\b|(?:T|T[cm]|Tmax|Temp|BP|SBP|DBP|MAP|HR|P|Pulse|RR|R|SpO2|O2(?: ?sats?)?|Sats?|Wt|Weight|Ht"
+    r"|BMI|FSBG|FSG|I/?O|GCS)[ :=]+[<>~]?\d)"
+)
+# A drug and its dose open a line of a list that has no marks; two such lines are two drugs.
+_DRUG = re.compile(
+    r"\s*[A-Za-z][\w-]+(?: [A-Za-z(][\w()/-]*){0,3} [<>~]?\d[\d.,/-]*\s?"
+    r"(?:mg|mcg|ug|\u00b5g|\u03bcg|g|gm|mL|ml|cc|units?|mEq|meq|mmol|IU|%|puffs?|tab(?:let)?s?|cap(?:sule)?s?|drops?)(?![A-Za-z])"
+)
+_OPENED = re.compile(r"\[\*\*(?:(?!\*\*\]).)*\Z")
+_CLOSES = re.compile(r"(?:(?!\[\*\*).)*?\*\*\]")
+_NUMERIC = re.compile(r"[<>~]?[-+]?\d[\d.,/%*()HL-]*|[-/|*]+|_{3}")
 _HEADING = re.compile(r"\s*[A-Z][A-Za-z0-9 /&,()'.-]{0,48}:(?:\s|$)")
 _SHOUTED = re.compile(r"\s*[A-Z][A-Z /&,()'-]{3,}:?\s*$")
 _COLUMNS = re.compile(r"\S\s{3,}\S|\t|\|")
@@ -24,20 +43,16 @@ _BLANKS = re.compile(r"\n{3,}")
 def unwrap(text: str) -> str:
     """`text` with wrapped lines joined, line ends as `\\n`, no more than one blank line in a row."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    written: list[str] = []
-    open_line: str | None = None
+    open_lines: list[list[str]] = []
     previous = ""
     for line in lines:
         line = line.rstrip()
-        if open_line is not None and _continues(previous, line):
-            open_line = f"{open_line} {line.lstrip()}"
+        if open_lines and _continues(previous, line):
+            open_lines[-1].append(line.lstrip())
         else:
-            if open_line is not None:
-                written.append(open_line)
-            open_line = line
+            open_lines.append([line])
         previous = line
-    if open_line is not None:
-        written.append(open_line)
+    written = [" ".join(parts) for parts in open_lines]
     joined = "\n".join(line[1:] if line[:1] == " " and line[1:2] != " " else line for line in written)
     return _BLANKS.sub("\n\n", _SPACES.sub("", joined)).strip("\n")
 
@@ -46,12 +61,16 @@ def _continues(line: str, following: str) -> bool:
     """Whether `following` goes on where `line` was broken for want of room."""
     if not line.strip() or not following.strip():
         return False
+    if _OPENED.search(line) and _CLOSES.match(following):
+        return True
     word = following.split(None, 1)[0]
     if len(line) + 1 + len(word) <= _NARROWEST_WRAP or line.endswith(":"):
         return False
     if _ITEM.match(following) or _HEADING.match(following) or _SHOUTED.match(following) or _SHOUTED.match(line):
         return False
-    if _row(line) or _row(following):
+    if _row(line) or _row(following) or _PRESCRIPTION.match(following) or _VITALS.match(following):
+        return False
+    if _DRUG.match(line) and _DRUG.match(following):
         return False
     return _indent(following) <= max(_indent(line), 1) or bool(_ITEM.match(line))
 
@@ -63,6 +82,9 @@ def _indent(line: str) -> int:
 def _row(line: str) -> bool:
     """A row of a table or of laboratory results."""
     if _COLUMNS.search(line.strip()):
+        return True
+    words = line.split()
+    if len(words) >= 4 and sum(1 for word in words if _NUMERIC.fullmatch(word)) * 4 >= len(words) * 3:
         return True
     results = len(_RESULT.findall(line))
     return results >= 3 or (results >= 1 and _TIMED.search(line) is not None)

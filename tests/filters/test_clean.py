@@ -197,3 +197,63 @@ def test_a_running_head_stays_once_and_what_is_clinical_as_often_as_it_stands() 
     assert clean(text) == (text, {})
     with pytest.raises(RecipeError, match="repeated_lines = 2"):
         clean_rule(repeated_lines=2)
+
+
+_LABORATORY = """                 Result     Flag     Reference
+Na               140                 133-145
+K                3.1        L        3.5-5.1"""
+
+
+def test_a_table_in_columns_keeps_the_place_of_its_cells_and_prose_does_not() -> None:
+    text, edits = clean(f"{_LABORATORY}\n\nIt  is   told   here\n\nName:   A    Unit   5\nprose  goes on")
+    assert text == f"{_LABORATORY}\n\nIt is told here\n\nName: A Unit 5\nprose goes on"
+    assert edits == {"space_runs": 7}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2\u206210 and a\u206312", "2 10 and a 12"),  # invisible times and comma part two numbers
+        ("f\u2061(5)", "f(5)"),
+        ("5\x0c6 5\u20286", "5\n6 5\n6"),
+        ("1\u2009000 1\u202f000", "1 000 1 000"),
+        ("dose\u00ad\n5 1\u00ad000", "dose\n5 1000"),
+        ("5\u212a \u2126 \u212b 1\u03875 \u2264\u0338", "5K Ω Å 1·5 ≰"),
+        ("o\ufb03ce", "office"),
+    ],
+)
+def test_odd_characters(text: str, expected: str) -> None:
+    assert clean(text)[0] == expected
+    assert numeric_tokens(expected) == numeric_tokens(text)
+
+
+@pytest.mark.parametrize("text", ["â¥ 5 mg", "â€ 5 mg", "5 â 6"])
+def test_a_repair_never_takes_a_space_for_a_byte_of_a_sign(text: str) -> None:
+    assert clean(text)[0] == text
+    assert clean(f"Crohnâ€™s {text}")[0] == f"Crohn’s {text}"
+
+
+_FRAGMENTS = [
+    "0.5-1 mg/kg q6h", ">= 60 mL/min/1.73 m2", "p<0.05", "HbA1c 6.5%", "5 × 10^9/L", "5×10⁻⁹", "1,000.5",
+    "1·5", "−2.5", "½", "1½", "10²", "m²", "µg", "μg", "㎎", "5㎖", "㏄", "５００ mg", "٥٠٠ mg", "५", "10–20",
+    "3′-UTR", "5'-CCA", "5″", "O₂", "Ⅳ", "ⅷ", "±2", "≤≥", "⩽5", "≦6", "<\u0338", "№ 5", "💊",
+    "\U0001f468\u200d\U0001f469", "ﬁ", "oﬃce", "post-\noperative", "10-\n20", "IL-\n6", "anti-\nTNF", "1⁄2",
+    "⅓", "①", "℃", "5℉", "37.5ºC", "38°C", "x̄", "e\u0301", "Å", "Ω", "\u212b", "1\u202f000", "1\xa0000",
+    "1\u200b000", "1\xad000", "\ufeff", "2\u206210", "f\u20615", "\xe2\u2030\xa55", "Â±3", "Ã¼", "Â½", "5Â mg",
+    "Âµg", "\xe2\u20ac\u201c 5", "â¥ 5", " a  ", "  5 ", "Na   140   133-145", "K    3.1    L", "\t5\t6",
+    "1:10", "CD4+ <200", "+7", "~5", "5/7", "1e-5", ".05", "5.", "| a  |  5 |",
+]  # fmt: skip
+_BETWEEN = st.sampled_from(["", " ", "  ", "   ", "\n", "\u00a0", "-\n", "\u200b"])
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(_FRAGMENTS), _BETWEEN)).map(lambda parts: "".join(map("".join, parts))))
+@example("1½")
+@example("Na   140   133-145\nK    3.1    L")
+def test_no_fragment_of_a_real_note_changes_its_value(text: str) -> None:
+    once = clean(text, hyphenation="join", repeated_lines=3)[0]
+    assert numeric_tokens(once) == numeric_tokens(text)
+    assert clean(once, hyphenation="join", repeated_lines=3)[0] == once
+    # Never NFKC: a power, a fraction or a wide digit is written as its author did.
+    for char in "²⁹½⅓㎎㎖₂Ⅳ①５٥′″µμ℃":
+        assert once.count(char) == text.count(char)
