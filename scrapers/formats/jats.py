@@ -23,7 +23,7 @@ from scrapers.formats.inline import collapse, normalise
 from scrapers.formats.jats_blocks import heading, render, render_one, title_of
 from scrapers.formats.jats_citations import CITATIONS, References, dropped, kept
 from scrapers.formats.jats_front import XML_LANG, Front, read_front
-from scrapers.formats.jats_inline import TRANSPARENT, Context, child_of, inline_text
+from scrapers.formats.jats_inline import TRANSPARENT, Context, child_of, inline_text, loose_texts
 from scrapers.formats.jats_removed import removed_by_title
 from scrapers.formats.languages import iso_639_1
 
@@ -248,6 +248,8 @@ def _abstract_blocks(element: Any, context: Context) -> list[str]:
         else:
             render_one(child, parts, 3, context)
         blocks += parts
+    if loose:
+        blocks += loose_texts(element)
     return blocks
 
 

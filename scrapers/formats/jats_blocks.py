@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scrapers.formats import jats_inline
-from scrapers.formats.inline import collapse
-from scrapers.formats.jats_inline import Context, child_of, formula, inline_text, preferred, walk
+from scrapers.formats.jats_inline import Context, child_of, formula, inline_text, preferred, texts_of, walk
 from scrapers.formats.jats_removed import REMOVED_ELEMENTS, removed_by_title, removed_by_type
 from scrapers.formats.mathml import MATHML
 
@@ -100,12 +99,11 @@ def heading(depth: int, text: str) -> str:
 
 def title_of(element: Any, context: Context) -> str:
     """Label and title of a section-like element as one line."""
-    label, title = child_of(element, "label"), child_of(element, "title")
-    if title is None:
-        caption = child_of(element, "caption")
-        title = child_of(caption, "title") if caption is not None else None
-    parts = [inline_text(part, context) for part in (label, title) if part is not None]
-    return collapse(" ".join(parts))
+    text = texts_of(element, context, "label", "title")
+    caption = child_of(element, "caption")
+    if caption is not None and child_of(element, "title") is None:
+        text = f"{text} {texts_of(caption, context, 'title')}"
+    return text.strip()
 
 
 TITLED = frozenset(
@@ -182,8 +180,7 @@ def _formula(element: Any, blocks: Blocks, _depth: int, context: Context) -> Non
     text = formula(element, context)
     if text.startswith("$") and text.endswith("$") and text.count("$") == 2:
         text = f"${text}$"
-    label = element.find("label")
-    mark = inline_text(label, context) if label is not None else ""
+    mark = texts_of(element, context, "label")
     append(f"{text} {mark}" if mark else text, blocks, context)
 
 

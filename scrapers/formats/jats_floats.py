@@ -16,7 +16,7 @@ from scrapers.formats.jats_blocks import (
     render_one,
     title_of,
 )
-from scrapers.formats.jats_inline import Context, child_of, inline_text
+from scrapers.formats.jats_inline import Context, child_of, texts_of
 from scrapers.formats.jats_removed import removed_by_title, removed_footnote
 from scrapers.formats.jats_tables import OASIS, table
 
@@ -24,14 +24,11 @@ from scrapers.formats.jats_tables import OASIS, table
 def _caption(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     """Label and caption as one paragraph, wherever in the element they stand."""
     parts: Blocks = []
-    named = " ".join(text for label in element.iterchildren("label") if (text := inline_text(label, context)))
-    for caption in element.iterfind("caption"):
-        render(caption, parts, depth, context, skip=("title",) if child_of(caption, "title") is not None else ())
-        title = child_of(caption, "title")
-        if title is not None:
-            text = inline_text(title, context)
-            if text:
-                parts.insert(0, text)
+    named = texts_of(element, context, "label")
+    for caption in element.iterchildren("caption"):
+        title = texts_of(caption, context, "title")
+        parts += [title] if title else []
+        render(caption, parts, depth, context, skip=("title",))
     if named:
         named = named if named[-1] in ".:" else f"{named}."
         parts.insert(0, named)
@@ -48,7 +45,7 @@ def _figure(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
 
 def _picture(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     context.count("extract.pictures")
-    if len(element):
+    if len(element) or element.text:
         _figure(element, blocks, depth, context)
 
 
@@ -71,8 +68,7 @@ def _table(element: Any, blocks: Blocks, _depth: int, context: Context) -> None:
 def _footnote(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     parts: Blocks = []
     render(element, parts, depth, context, skip=("label",))
-    label = child_of(element, "label")
-    mark = inline_text(label, context) if label is not None else ""
+    mark = texts_of(element, context, "label")
     if mark and parts:
         parts[0] = f"{mark} {parts[0]}"
     blocks += parts

@@ -21,6 +21,7 @@ from scrapers.formats.inline import (
     RAISED,
     RAISED_END,
     Cited,
+    collapse,
     finish,
 )
 from scrapers.formats.jats_citations import References
@@ -52,6 +53,19 @@ class Context:
 def child_of(element: Any, tag: str) -> Any | None:
     """The first child of this name; several times as fast as `find`, which takes a path."""
     return next(element.iterchildren(tag), None)
+
+
+def texts_of(element: Any, context: Context, *tags: str) -> str:
+    """The texts of all children of these names, as one line."""
+    texts = (inline_text(child, context) for child in element.iterchildren(*tags))
+    return " ".join(text for text in texts if text)
+
+
+def loose_texts(element: Any) -> list[str]:
+    """Text that stands directly in `element`, where only elements should."""
+    return [
+        collapse(text) for text in (element.text, *(child.tail for child in element)) if text and not text.isspace()
+    ]
 
 
 def inline_text(element: Any, context: Context) -> str:
@@ -115,8 +129,9 @@ def _xref(element: Any, out: list[str], context: Context) -> None:
     walk(element, out, context)
 
 
-def _break(_element: Any, out: list[str], _context: Context) -> None:
+def _break(element: Any, out: list[str], context: Context) -> None:
     out.append(" ")
+    walk(element, out, context)
 
 
 def _block(element: Any, out: list[str], context: Context) -> None:
@@ -172,8 +187,7 @@ def formula(element: Any, context: Context) -> str:
 
 def _inline_formula(element: Any, out: list[str], context: Context) -> None:
     out.append(formula(element, context))
-    label = child_of(element, "label")
-    if label is not None:
+    for label in element.iterchildren("label"):
         _block(label, out, context)
 
 
@@ -208,7 +222,7 @@ def preferred(element: Any) -> Any | None:
 
 def _graphic(element: Any, out: list[str], context: Context) -> None:
     context.count("extract.pictures")
-    if len(element):
+    if len(element) or element.text:
         # A graphic may have a label and a caption of its own, without a figure around it.
         _block(element, out, context)
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from scrapers.formats.jats_blocks import BLOCKS, Blocks, append, heading, register, render, title_of
-from scrapers.formats.jats_inline import Context, child_of, inline_text
+from scrapers.formats.jats_inline import Context, inline_text, loose_texts, texts_of
 
 
 def _list(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     append(title_of(element, context), blocks, context)
     lines: list[str] = []
+    blocks += loose_texts(element)
     for item in element:
         if item.tag in ("label", "title") or not isinstance(item.tag, str):
             continue
         parts: Blocks = []
         if item.tag == "list-item":
             render(item, parts, depth, context, skip=("label",))
-            label = child_of(item, "label")
-            mark = inline_text(label, context) if label is not None else ""
+            mark = texts_of(item, context, "label")
             if any(character.isalnum() for character in mark):
                 parts[:1] = [f"{mark} {parts[0]}"] if parts else [mark]
         else:
@@ -41,6 +41,7 @@ def bullet(parts: Blocks) -> str:
 def _definitions(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     title = title_of(element, context)
     append(heading(depth, title) if title else "", blocks, context)
+    blocks += loose_texts(element)
     lines: list[str] = []
     for item in element:
         if item.tag in ("title", "label"):
@@ -51,8 +52,7 @@ def _definitions(element: Any, blocks: Blocks, depth: int, context: Context) -> 
             lines += ["  " + part.replace("\n", "\n  ") for part in inner]
             continue
         terms = ", ".join(text for term in item.iterfind("term") if (text := inline_text(term, context)))
-        label = child_of(item, "label")
-        mark = inline_text(label, context) if label is not None else ""
+        mark = texts_of(item, context, "label")
         if any(character.isalnum() for character in mark):
             terms = f"{mark} {terms}" if terms else mark
         parts: Blocks = []

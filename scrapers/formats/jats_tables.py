@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from scrapers.formats.jats_inline import Context, inline_text
+from scrapers.formats.jats_inline import Context, inline_text, loose_texts
 from scrapers.formats.tables import Cell, pipe_table, rowspan, span
 
 OASIS = "{http://docs.oasis-open.org/ns/oasis-exchange/table}"
+Columns = dict[str, tuple[int, int]]
 _GROUPS = frozenset({"thead", "tbody", "tfoot", "tgroup"})
 
 
@@ -32,72 +33,108 @@ def _groups(element: Any, context: Context) -> list[list[list[Cell]]]:
     groups: list[list[list[Cell]]] = []
     loose: list[list[Cell]] = []
     columns = _column_names(element)
+    held: dict[int, int] = {}
     for child in element:
         name = _local(child)
         if name == "tr":
             loose.append(_row(child, context))
         elif name == "row":
-            loose.append(_oasis_row(child, columns, context))
+            loose.append(_oasis_row(child, columns, held, context))
         elif name in _GROUPS:
             if loose:
                 groups.append(loose)
                 loose = []
             groups += _groups(child, context) if name == "tgroup" else [_rows(child, columns, context)]
-        elif name not in ("col", "colgroup", "colspec", "hr", ""):
+        elif name:
             text = inline_text(child, context)
             if text:
                 loose.append([Cell(text)])
+    loose += [[Cell(text)] for text in loose_texts(element)]
     if loose:
         groups.append(loose)
     return groups
 
 
-def _rows(element: Any, columns: dict[str, int], context: Context) -> list[list[Cell]]:
+def _rows(element: Any, columns: Columns, context: Context) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
+    held: dict[int, int] = {}
     for child in element:
         name = _local(child)
         if name == "tr":
             rows.append(_row(child, context))
         elif name == "row":
-            rows.append(_oasis_row(child, columns, context))
-        elif name not in ("hr", "colspec", "col", "colgroup", ""):
+            rows.append(_oasis_row(child, columns, held, context))
+        elif name:
             text = inline_text(child, context)
             if text:
                 rows.append([Cell(text)])
-    return rows
+    return rows + [[Cell(text)] for text in loose_texts(element)]
 
 
 def _row(element: Any, context: Context) -> list[Cell]:
     cells: list[Cell] = []
     for cell in element:
+        if not isinstance(cell.tag, str):
+            continue
         written = inline_text(cell, context)
         tall, wide = cell.get("rowspan", "1"), cell.get("colspan", "1")
         if tall == wide == "1":
             cells.append(Cell(written))
         else:
             cells.append(Cell(written, rowspan(tall), span(wide)))
-    return cells
+    return cells + [Cell(text) for text in loose_texts(element)]
 
 
-def _column_names(element: Any) -> dict[str, int]:
-    names: dict[str, int] = {}
-    for position, spec in enumerate(child for child in element if _local(child) == "colspec"):
-        name = spec.get("colname")
-        if name:
-            names[name] = position
+def _column_names(element: Any) -> Columns:
+    """First and last column of each name that the `colspec` and `spanspec` of an OASIS group give."""
+    names: Columns = {}
+    position = -1
+    for spec in element:
+        name = _local(spec)
+        if name == "colspec":
+            number = spec.get("colnum", "")
+            position = int(number) - 1 if number.isdecimal() and 0 < len(number) < 3 else position + 1
+            names[spec.get("colname", "")] = (position, position)
+        elif name == "spanspec":
+            first, last = names.get(spec.get("namest", "")), names.get(spec.get("nameend", ""))
+            if first and last:
+                names[spec.get("spanname", "")] = (first[0], last[1])
+    names.pop("", None)
     if not names and element.getparent() is not None and _local(element) in ("thead", "tbody", "tfoot"):
         return _column_names(element.getparent())
     return names
 
 
-def _oasis_row(element: Any, columns: dict[str, int], context: Context) -> list[Cell]:
+def _oasis_row(element: Any, columns: Columns, held: dict[int, int], context: Context) -> list[Cell]:
+    """A row whose entries may name their columns; `held`: rows that each column is still spanned from above."""
     cells: list[Cell] = []
+    spanned: dict[int, int] = {}
+    column = 0
     for entry in element:
         if _local(entry) != "entry":
             continue
-        first, last = columns.get(entry.get("namest", "")), columns.get(entry.get("nameend", ""))
-        wide = last - first + 1 if first is not None and last is not None and last >= first else 1
+        first, last = _named(entry, columns)
+        while held.get(column, 0) > 0 or column < first:
+            if held.get(column, 0) == 0:
+                # No entry for this column: the next one names a later one.
+                cells.append(Cell(""))
+            column += 1
+        wide = max(1, last - first + 1)
         more = entry.get("morerows", "0")
         tall = int(more) + 1 if more.isdecimal() and len(more) < 6 else 1
         cells.append(Cell(inline_text(entry, context), tall, wide))
-    return cells
+        spanned.update(dict.fromkeys(range(column, column + wide), tall))
+        column += wide
+    for column in {*held, *spanned}:
+        held[column] = max(0, spanned.get(column, held.get(column, 0)) - 1)
+    return cells + [Cell(text) for text in loose_texts(element)]
+
+
+def _named(entry: Any, columns: Columns) -> tuple[int, int]:
+    """First and last column an entry names; (-1, -1) if none."""
+    nowhere = (-1, -1)
+    if entry.get("spanname") in columns:
+        return columns[entry.get("spanname")]
+    first = columns.get(entry.get("namest") or entry.get("colname") or "", nowhere)
+    last = columns.get(entry.get("nameend") or "", nowhere)
+    return (first[0], last[1]) if 0 <= first[0] <= last[1] else (first[0], first[0])

@@ -99,7 +99,18 @@ def _grouped(text: str) -> str:
 
 def _children(element: Any, count: int) -> list[str]:
     texts = [_render(child) for child in element if isinstance(child.tag, str)]
-    return (texts + [""] * count)[: max(count, len(texts))]
+    texts += [""] * (count - len(texts))
+    return texts + _loose(element)
+
+
+def _loose(element: Any) -> list[str]:
+    """Text that stands between elements, where none should."""
+    found = (element.text, *(child.tail for child in element))
+    return [stripped for text in found if text and (stripped := text.strip())]
+
+
+def _with(written: str, rest: list[str]) -> str:
+    return " ".join((written, *(text.strip() for text in rest if text.strip())))
 
 
 def _script(*marks: str) -> Callable[[Any], str]:
@@ -109,8 +120,7 @@ def _script(*marks: str) -> Callable[[Any], str]:
         for mark, script in zip(marks, scripts, strict=False):
             if script.strip():
                 written += mark + _grouped(script)
-        rest = [script for script in scripts[len(marks) :] if script.strip()]
-        return " ".join([written, *rest])
+        return _with(written, scripts[len(marks) :])
 
     return render
 
@@ -129,17 +139,17 @@ def _over(element: Any) -> str:
                 written += _ACCENTS.get(script, script) if len(written) == 1 else script
             else:
                 written += mark + _grouped(script)
-    return written
+    return _with(written, scripts[len(marks) :])
 
 
 def _fraction(element: Any) -> str:
-    top, bottom, *_ = _children(element, 2)
-    return f"{_grouped(top)}/{_grouped(bottom)}"
+    top, bottom, *rest = _children(element, 2)
+    return _with(f"{_grouped(top)}/{_grouped(bottom)}", rest)
 
 
 def _root(element: Any) -> str:
-    radicand, index, *_ = _children(element, 2)
-    return f"root({radicand.strip()}, {index.strip()})"
+    radicand, index, *rest = _children(element, 2)
+    return _with(f"root({radicand.strip()}, {index.strip()})", rest)
 
 
 def _square_root(element: Any) -> str:

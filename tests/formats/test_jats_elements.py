@@ -155,3 +155,54 @@ def test_every_mark_of_a_superscript_is_counted(markup: str) -> None:
     parsed = read(f"<p>so {markup.format(*marks)}.</p>")
     assert parsed.text == "so."
     assert parsed.counts["extract.citation_marks"] == 2
+
+
+OASIS = "http://docs.oasis-open.org/ns/oasis-exchange/table"
+
+
+def oasis(rows: str) -> str:
+    specs = "".join(f'<colspec colname="c{n}"/>' for n in (1, 2, 3))
+    group = f'<tgroup cols="3">{specs}<spanspec spanname="s" namest="c2" nameend="c3"/><tbody>{rows}</tbody></tgroup>'
+    return read(f'<table-wrap><table xmlns="{OASIS}">{group}</table></table-wrap>').text
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ('<entry>a</entry><entry spanname="s">5 mg</entry>', "| a | 5 mg | 5 mg |"),
+        ('<entry>a</entry><entry namest="c2" nameend="c3">5 mg</entry>', "| a | 5 mg | 5 mg |"),
+        ('<entry>a</entry><entry colname="c3">5 mg</entry>', "| a |  | 5 mg |"),
+        ('<entry colname="c3" namest="c9">5 mg</entry>', "| 5 mg |"),
+        ('<entry namest="c3" nameend="c1">5 mg</entry>', "|  |  | 5 mg |"),
+    ],
+)
+def test_cells_of_an_oasis_table_stand_in_the_column_they_name(row: str, text: str) -> None:
+    assert oasis(f"<row>{row}</row>").split("\n")[0] == text
+
+
+def test_a_column_held_from_above_is_not_skipped_twice() -> None:
+    rows = '<row><entry morerows="1">a</entry><entry>1</entry><entry>2</entry></row>'
+    assert oasis(rows + '<row><entry colname="c3">3</entry></row>').endswith("| a |  | 3 |")
+    assert oasis(rows + "<row><entry>4</entry><entry>5</entry></row>").endswith("| a | 4 | 5 |")
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<list>first 5<list-item><p>6</p></list-item></list>", "first 5\n\n- 6"),
+        ("<table-wrap><table><tr>5<td>6</td></tr>8</table></table-wrap>", "| 6 | 5 |\n| --- | --- |\n| 8 |  |"),
+        ("<sec><title>A 1</title><title>B 2</title><p>c</p></sec>", "## A 1 B 2\n\nc"),
+        (
+            "<p><m:math><m:mfrac><m:mn>1</m:mn><m:mn>2</m:mn><m:mn>3</m:mn></m:mfrac></m:math> and "
+            "<m:math><m:mfrac>4<m:mn>5</m:mn><m:mn>6</m:mn></m:mfrac></m:math></p>",
+            "1/2 3 and 5/6 4",
+        ),
+    ],
+)  # fmt: skip
+def test_what_stands_where_the_tag_library_has_no_place_for_it_stays(body: str, text: str) -> None:
+    assert read(body).text == text
+
+
+def test_a_stray_text_beside_the_sections_of_an_abstract_stays() -> None:
+    front = "<abstract>At 5 mg.<sec><title>Aim</title><p>a</p></sec></abstract>"
+    assert read("", front=front).abstract == "Aim: a\n\nAt 5 mg."
