@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from manifests.document import Document, Quarantined, Status
 from scrapers.formats import medline
 from scrapers.formats.errors import Unreadable
-from scrapers.formats.medline import Deleted, MedlineRecord
+from scrapers.formats.medline import Broken, Deleted, MedlineRecord
 from scrapers.source import Item, SourceConfig
 
 PROFILE = pa.schema(
@@ -43,6 +43,8 @@ NOT_READ = pa.schema(
 
 `schema.metadata[b"merged_away"]` is their number.
 """
+_MOST_DIGITS = 18
+"""Of a PMID, which is a 64-bit number here; they have eight."""
 
 
 def profile(stream: IO[bytes], file: int) -> pa.Table:
@@ -50,7 +52,7 @@ def profile(stream: IO[bytes], file: int) -> pa.Table:
     columns: dict[str, list[Any]] = {name: [] for name in PROFILE.names}
     try:
         for position, found in enumerate(medline.identities(stream)):
-            if not found.pmid.isdecimal():
+            if not found.pmid.isdecimal() or len(found.pmid) > _MOST_DIGITS:
                 continue
             row = (int(found.pmid), found.version, file, position, isinstance(found, Deleted))
             for name, value in zip(PROFILE.names, row, strict=True):
@@ -93,6 +95,9 @@ def read(
                 continue
             if position in lost:
                 without["were replaced or withdrawn by a later file"] += 1
+            elif isinstance(found, Broken):
+                name = f"PMID{found.pmid}" if found.pmid else f"record {position + 1}"
+                yield Quarantined(f"{item.item} {name}", config.source, found.reason, found.detail, item.sha256)
             elif not found.abstract and not found.other_abstracts:
                 without["have a title and no abstract"] += 1
             else:
@@ -118,9 +123,15 @@ def documents(record: MedlineRecord, config: SourceConfig, raw_ref: str) -> Iter
         "document_status": _status(record),
         "restricted": config.restricted,
     }
-    counts = {**record.counts, **({"extract.notice": 1} if record.notice else {})}
-    if record.concern:
-        counts["extract.expression_of_concern"] = 1
+    standing = {
+        name: 1
+        for name, true in (
+            ("extract.notice", record.notice),
+            ("extract.expression_of_concern", record.concern),
+            ("extract.partly_retracted", record.partly_retracted),
+        )
+        if true
+    }
     doc_id = f"{config.source}:{record.pmid}"
     if record.abstract:
         yield Document(
@@ -136,7 +147,7 @@ def documents(record: MedlineRecord, config: SourceConfig, raw_ref: str) -> Iter
                 *(f"type:{name}" for name in record.publication_types),
                 *(f"mesh:{name}" for name in record.mesh),
             ),
-            counts=counts,
+            counts={**record.counts, **standing},
             **common,
         )
     taken: Counter[str] = Counter()
@@ -148,12 +159,13 @@ def documents(record: MedlineRecord, config: SourceConfig, raw_ref: str) -> Iter
         title = record.vernacular_title if other.language == record.language != "en" else ""
         text = f"# {title}\n\n{other.text}" if title else other.text
         # No identifiers of the work: this is another text, not another copy of the abstract.
-        yield Document(doc_id=f"{doc_id}#{part}", text=text, title=title, lang=other.language, **common)
+        yield Document(
+            doc_id=f"{doc_id}#{part}", text=text, title=title, lang=other.language, counts=standing, **common
+        )
 
 
 def _status(record: MedlineRecord) -> Status:
-    notice = "Retraction of Publication" in record.publication_types
-    return "retracted" if record.retracted or notice else "current"
+    return "retracted" if record.retracted or record.retraction else "current"
 
 
 def fates(columns: Any) -> Any:

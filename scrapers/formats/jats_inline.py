@@ -301,6 +301,7 @@ HANDLERS: dict[Any, Handler] = {
             "statement",
             "speech",
             "verse-line",
+            "DispFormula",  # MEDLINE
         ),
         _block,
     ),

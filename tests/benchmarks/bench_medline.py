@@ -28,6 +28,7 @@ from scrapers.formats.gunzip import gunzip
 from scrapers.formats.medline import MedlineRecord
 
 NUMBER = re.compile(r"\d+")
+SENTINEL = re.compile(r"\(ABSTRACT TRUNCATED(?: AT \d+ WORDS)?\)", re.IGNORECASE)
 Reader = Callable[[Path], dict[tuple[str, int], str]]
 
 
@@ -48,13 +49,21 @@ def pubmed_parser() -> Reader:
 
 
 def oracle(path: Path) -> list[Counter[str]]:
-    """Numbers of each record's abstract in its text nodes; raised, lowered and tagged text end a number."""
+    """Numbers of each record's abstract in its text nodes; raised, lowered and tagged text end a number.
+
+    Those of NLM's truncation notices are no numbers of an abstract.
+    """
     found = []
     with gzip.open(path) as stream:
         for _event, article in etree.iterparse(stream, tag="PubmedArticle"):
             texts = article.iterfind("MedlineCitation/Article/Abstract/AbstractText")
             found.append(
-                Counter(number for one in texts for piece in one.itertext() for number in NUMBER.findall(piece))
+                Counter(
+                    number
+                    for one in texts
+                    for piece in one.itertext()
+                    for number in NUMBER.findall(SENTINEL.sub("", piece))
+                )
             )
             article.clear()
     return found

@@ -15,9 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyarrow.dataset import dataset
 
+from manifests.document import Document, Quarantined
 from scrapers import revision_merge, revisions
 from scrapers.formats import medline
 from scrapers.formats.errors import Unreadable
+from scrapers.source import Item, SourceConfig
 
 Row = tuple[int, int, bool]
 """PMID, version, whether it is a deletion."""
@@ -92,7 +94,7 @@ GONE = "<DeleteCitation><PMID>7</PMID><PMID Version='2'> 8 </PMID></DeleteCitati
     ("inside", "whole"),
     [
         (RECORD.format(1, 11) + RECORD.format(3, 12) + RECORD.format("x", 13) + GONE, 5),
-        (RECORD.format(1, 11) + "<PubmedArticle><MedlineCitation/></PubmedArticle>" + RECORD.format(1, 12), 1),
+        (RECORD.format(1, 11) + "<PubmedArticle><MedlineCitation/></PubmedArticle>" + RECORD.format(1, 12), 2),
         (RECORD.format(1, 11) + "<PubmedArticle><MedlineCitation>", 1),
         (RECORD.format(1, 11) + RECORD.format(1, " "), 1),
         ("", 0),
@@ -104,7 +106,8 @@ def test_a_profile_has_the_place_of_every_record_that_reading_meets(inside: str,
     read = []
     try:
         for place, one in enumerate(medline.parse(io.BytesIO(data))):
-            read.append((place, int(one.pmid), one.version, isinstance(one, medline.Deleted)))
+            if one.pmid:
+                read.append((place, int(one.pmid), one.version, isinstance(one, medline.Deleted)))
     except Unreadable:
         pass
     profile = revisions.profile(io.BytesIO(data), 5)
@@ -182,3 +185,72 @@ def test_a_task_reads_only_the_row_groups_of_its_files(tmp_path: Path, monkeypat
             damaged[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
     target.write_bytes(damaged)
     assert revisions._positions(dataset(target, format="parquet"), 1_400) == revisions._positions(whole, 1_400)
+
+
+def citation(pmid: int, abstract: str, more: str = "", version: int = 1) -> str:
+    return (
+        f"<PubmedArticle><MedlineCitation><PMID Version='{version}'>{pmid}</PMID><Article><ArticleTitle>T {pmid}."
+        f"</ArticleTitle><Abstract><AbstractText>{abstract}</AbstractText></Abstract></Article>{more}"
+        "</MedlineCitation></PubmedArticle>"
+    )
+
+
+def read_all(*files: str) -> tuple[dict[str, Document], list[Quarantined]]:
+    """Documents by PMID, and what was put aside, of files in the order of their publication."""
+    config = SourceConfig("pubmed", "pubmed", "abstract", "per-document")
+    data = [f"<PubmedArticleSet>{content}</PubmedArticleSet>".encode() for content in files]
+    resolved = revisions.not_read([revisions.profile(io.BytesIO(one), rank) for rank, one in enumerate(data)])
+    documents: dict[str, Document] = {}
+    aside: list[Quarantined] = []
+    for rank, one in enumerate(data):
+        item = Item(f"n{rank}.xml.gz", "", sha256="0" * 64)
+        for found in revisions.read(io.BytesIO(one), rank, resolved, config, item):
+            if isinstance(found, Document):
+                documents[found.doc_id] = found
+            else:
+                aside.append(found)
+    return documents, aside
+
+
+def test_a_broken_record_is_named_and_its_older_revision_does_not_come_back() -> None:
+    documents, aside = read_all(
+        citation(1, "old 5 mg") + citation(2, "two"),
+        citation(1, "new 7 mg & more") + citation(3, "three") + "<PubmedArticle/>",
+    )
+    assert sorted(documents) == ["pubmed:2", "pubmed:3"]
+    told = {(one.item, one.reason) for one in aside}
+    assert ("n1.xml.gz PMID1", "extract.corrupt") in told
+    assert ("n1.xml.gz record 3", "extract.bad_record") in told
+    assert [one.detail for one in aside if one.item == "n0.xml.gz"] == [
+        "Records of this file that were replaced or withdrawn by a later file: 1."
+    ]
+
+
+def test_a_number_too_long_to_be_a_pmid_breaks_nothing() -> None:
+    documents, aside = read_all(citation(10**30, "a") + citation(2, "b", version=10**9))
+    assert sorted(documents) == [f"pubmed:{10**30}", "pubmed:2"]
+    assert aside == []
+
+
+@pytest.mark.parametrize(
+    ("link", "status", "counted"),
+    [
+        ("RetractionIn", "retracted", set()),
+        ("RetractedandRepublishedIn", "retracted", set()),
+        ("RetractionOf", "retracted", {"extract.notice"}),
+        ("PartialRetractionIn", "current", {"extract.partly_retracted"}),
+        ("PartialRetractionOf", "current", {"extract.notice"}),
+        ("ErratumIn", "current", set()),
+        ("ErratumFor", "current", {"extract.notice"}),
+        ("ExpressionOfConcernIn", "current", {"extract.expression_of_concern"}),
+        ("ExpressionOfConcernFor", "current", {"extract.notice"}),
+    ],
+)
+def test_what_becomes_of_retractions_and_corrections(link: str, status: str, counted: set[str]) -> None:
+    links = f"<CommentsCorrectionsList><CommentsCorrections RefType='{link}'/></CommentsCorrectionsList>"
+    other = "<OtherAbstract Type='Publisher' Language='ger'><AbstractText>Dosis 5</AbstractText></OtherAbstract>"
+    documents, aside = read_all(citation(1, "Dose 5", links + other))
+    # A translated abstract stands and falls with its article.
+    assert sorted(documents) == ["pubmed:1", "pubmed:1#de"]
+    assert all(one.document_status == status and set(one.counts) == counted for one in documents.values())
+    assert aside == []
