@@ -28,7 +28,7 @@ from pipelines.stage import Stage, stage_is_done
 from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
-    "profile": 2,
+    "profile": 3,
     "prepare": 5,
     "dedup": 1,
     "tokenize": 1,
