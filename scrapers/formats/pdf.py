@@ -68,6 +68,7 @@ def read_here(data: bytes, *, max_pages: int = 2000) -> PdfText:
     from scrapers.formats.pdf_blocks import written
     from scrapers.formats.pdf_columns import rows_of
     from scrapers.formats.pdf_hyphens import Hyphens
+    from scrapers.formats.pdf_line_numbers import remove_line_numbers
     from scrapers.formats.pdf_lines import Line, body_size, page_lines
     from scrapers.formats.pdf_page import Page, Word
     from scrapers.formats.pdf_running import running_lines
@@ -77,6 +78,7 @@ def read_here(data: bytes, *, max_pages: int = 2000) -> PdfText:
     characters = sum(len(word.text) for page in pages for word in page.words + page.sideways)
     if characters < _FEWEST_CHARS_PER_PAGE * len(pages):
         raise Unreadable("extract.no_text_layer", f"{len(pages)} pages hold {characters} characters of text.")
+    remove_line_numbers(pages, counts)
     rows = [rows_of(page.words) for page in pages]
     removed = running_lines([[_plain(row) for row in page] for page in rows], counts)
     for page, its_rows, (top, bottom) in zip(pages, rows, removed, strict=True):

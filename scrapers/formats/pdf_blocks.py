@@ -14,6 +14,7 @@ _BULLET = re.compile(r"^[\u2022\u25cf\u25aa\u25a0\u25cb\u2023\u2043\uf0b7\uf0a7\
 _ITEM = re.compile(
     r"(?:[\u2022\u25cf\u25aa\u25a0\u25cb\u2023\u2043\uf0b7\uf0a7\uf0a8]|[*\u2013-]\s|\(?[a-z][.)]\s|o\s)"
 )
+_LETTERED = re.compile(r"\(?[a-z][.)]\s")
 _NUMBERED = re.compile(r"\(?\d{1,2}[.)]\s")
 _SENTENCE_END = re.compile(r"[.!?:;][\"'\u201d\u2019)\]]*(?:\^[\d,\u2013-]+)?$")
 _FULL_STOP = re.compile(r"[.!?][\"'\u201d\u2019)\]]*(?:\^[\d,\u2013-]+)?$")
@@ -22,6 +23,7 @@ _HANGING = re.compile(
     r"are|was|were|be|not|CI|ratio|difference))$"
 )
 _HEADING_END = re.compile(r"[.,;]$")
+_CAPTION = re.compile(r"(?:table|fig(?:ure)?\.?|box|algorithm)\s+\w+[.:]?\s", re.I)
 _LARGER = 1.12
 _SMALLER = 0.92
 _LOOSE = 1.3
@@ -124,13 +126,18 @@ def _parted(block: _Block, above: Line, line: Line, kind: str, leading: float) -
     loose = line.drop > _LOOSE * leading * line.size or line.drop < 0
     if "heading" in (kind, block.kind):
         return kind != block.kind or loose or line.bold != above.bold
-    if loose or _ITEM.match(line.text):
+    if loose:
         return True
     ended = bool(_SENTENCE_END.search(above.text))
+    if _ITEM.match(line.text):
+        # "(a)" may stand anywhere in a sentence that goes on.
+        return block.kind == "item" or not _LETTERED.match(line.text) or _short(above, line)
     begins = not _inside(line.text)
     if _NUMBERED.match(line.text) and (ended or _short(above, line) or _NUMBERED.match(block.lines[0].text)):
         return True
     if line.x0 > above.x0 + 0.8 * line.size and block.kind == "paragraph" and ended:
+        return True
+    if ended and len(block.lines) == 1 and abs(line.x0 - above.x0) < 1 and 0.8 < (line.x0 - line.left) / line.size < 3:
         return True
     if block.kind == "item" and line.x0 < block.lines[0].x0 - 0.5 * line.size and ended:
         return True
@@ -173,6 +180,8 @@ def _unfinished(kept: list[_Block], block: _Block, body: float) -> _Block | None
             lower = _inside(line.text) or (_HANGING.search(end.text) and not _NUMBERED.match(line.text))
             stopped = _FULL_STOP if lower else _SENTENCE_END
             open_ = not stopped.search(end.text) and end.column != line.column
+            if not open_ and _CAPTION.match(before.lines[0].text):
+                continue
             return before if same and open_ and (lower or (full and not _NUMBERED.match(line.text))) else None
         if not small and before.kind != "table":
             return None

@@ -74,27 +74,45 @@ def pieces_of(words: list[Word]) -> list[Piece]:
         start = 0
         reach = row[0].x1
         for i in range(1, len(row) + 1):
-            if i < len(row) and (row[i].x0 - reach <= _GAP * max(row[i].size, row[i - 1].size) or _stretched(row, i)):
+            if i < len(row) and (row[i].x0 - reach <= _GAP * _em(row[i - 1], row[i]) or _stretched(row, i)):
                 reach = max(reach, row[i].x1)
                 continue
-            part = row[start:i]
-            size = statistics.mode(word.size for word in part)
-            base = statistics.median_low(word.y for word in part)
-            right = max(word.x1 for word in part)
-            pieces.append(Piece(part, part[0].x0, right, base - 0.2 * size, base + 0.8 * size, size))
+            pieces.append(piece_of(row[start:i]))
             if i < len(row):
                 start, reach = i, row[i].x1
     return pieces
 
 
+def piece_of(words: list[Word]) -> Piece:
+    """Words of one line as one piece."""
+    size = statistics.mode([word.size for word in words])
+    base = statistics.median_low([word.y for word in words])
+    right = max(word.x1 for word in words)
+    return Piece(words, words[0].x0, right, base - 0.2 * size, base + 0.8 * size, size)
+
+
+def _em(before: Word, word: Word) -> float:
+    """The type size that measures a gap: between a line and a heading in the next column, that of the smaller."""
+    small, large = sorted((before.size, word.size))
+    return large if small > 0.9 * large else small
+
+
 def _stretched(row: list[Word], i: int) -> bool:
     """Whether the gap before word `i` is as wide as the one beside it: a justified line, not cells."""
-    gaps = [row[k].x0 - row[k - 1].x1 if 0 < k < len(row) else -1.0 for k in (i - 1, i, i + 1)]
+
+    def gap(k: int) -> float:
+        return row[k].x0 - row[k - 1].x1
+
+    here = gap(i)
     words = row[i - 1].text, row[i].text
     prose = words[1].islower() and all(map(_letters_only, words))
-    if gaps[1] > (_WIDEST_PROSE if prose else _WIDEST_STRETCH) * row[i].size:
+    if here > (_WIDEST_PROSE if prose else _WIDEST_STRETCH) * row[i].size:
         return False
-    return any(gap > 0 and abs(gap - gaps[1]) <= max(0.3, 0.03 * gaps[1]) for gap in (gaps[0], gaps[2]))
+    if 2 * sum(any(map(str.islower, word.text)) for word in row) < len(row):
+        return False
+    beside = [gap(k) for k in (i - 2, i - 1, i + 1, i + 2) if 0 < k < len(row)]
+    alike = sum(other > 0 and abs(other - here) <= max(0.3, 0.03 * here) for other in beside)
+    return alike >= (1 if prose else min(2, max(1, len(beside))))
 
 
 def _letters_only(text: str) -> bool:
@@ -115,6 +133,7 @@ def columns(pieces: list[Piece], known: list[float], depth: int = 0) -> list[lis
         known.append(gutter)
     if gutter is None:
         return [pieces] if pieces else []
+    pieces = _parted(pieces, gutter)
     groups: list[list[Piece]] = []
     band: list[Piece] = []
     across: list[Piece] = []
@@ -144,6 +163,22 @@ def columns(pieces: list[Piece], known: list[float], depth: int = 0) -> list[lis
         groups.append(across)
     close()
     return groups
+
+
+def _parted(pieces: list[Piece], gutter: float) -> list[Piece]:
+    """Pieces that lie across a gutter with a gap as wide as it, as two: lines of both columns on one height."""
+    end = max((piece.x1 for piece in pieces if piece.x1 <= gutter), default=gutter)
+    start = min((piece.x0 for piece in pieces if piece.x0 >= gutter), default=gutter)
+    parted = []
+    for piece in pieces:
+        i = 0
+        if piece.x0 < gutter < piece.x1 and not piece.table:
+            i = next((i for i, word in enumerate(piece.words) if word.x0 >= gutter), 0)
+        if i and max(word.x1 for word in piece.words[:i]) <= end + 1 and piece.words[i].x0 >= start - 1:
+            parted += [piece_of(piece.words[:i]), piece_of(piece.words[i:])]
+        else:
+            parted.append(piece)
+    return parted
 
 
 def _side_by_side(left: list[Piece], right: list[Piece]) -> bool:
@@ -204,7 +239,7 @@ def _prose(pieces: list[Piece]) -> bool:
     words: list[Counter[int]] = [Counter() for _ in lanes]
     for piece in pieces:
         lane = next(i for i, (_, end) in enumerate(lanes) if piece.x0 <= end)
-        words[lane][round(piece.bottom)] += len(piece.words)
+        words[lane][round(piece.bottom)] += sum(any(map(str.isalpha, word.text)) for word in piece.words)
     return max(map(len, words)) >= _FEWEST_LINES and all(
         statistics.median(lines.values()) >= _FEWEST_WORDS for lines in words if len(lines) > 1
     )

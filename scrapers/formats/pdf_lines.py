@@ -6,9 +6,11 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from scrapers.formats.pdf_columns import SAME_LINE, Piece, columns, pieces_of
+from scrapers.formats.pdf_aligned import Cells, aligned_table, base_of, in_columns, lines_of
+from scrapers.formats.pdf_columns import Piece, columns, pieces_of
 from scrapers.formats.pdf_page import Page, Word
-from scrapers.formats.pdf_tables import Cells, aligned_table, in_columns, ruled_tables
+from scrapers.formats.pdf_rules import Rule
+from scrapers.formats.pdf_tables import ruled_tables
 
 _FEWEST_ROWS = 3
 _WIDEST_GAP = 2.6
@@ -60,12 +62,12 @@ def page_lines(page: Page, first_column: int, gutters: list[float]) -> list[Line
     found: list[Line] = []
     pieces = sorted(pieces_of(words) + tables, key=lambda piece: (-piece.top, piece.x0))
     for number, group in enumerate(columns(pieces, gutters)):
-        left, right = min(piece.x0 for piece in group), max(piece.x1 for piece in group)
+        left, right = min(piece.x0 for piece in group), _right(group)
         column: list[Line] = []
-        rows = _rows(group)
+        rows = lines_of(group)
         i = 0
         while i < len(rows):
-            end, table = _aligned(rows, i)
+            end, table = _aligned(rows, i, page.lying)
             if table is not None:
                 column.append(_table(rows[i:end], table, left, right))
                 i = end
@@ -84,20 +86,11 @@ def page_lines(page: Page, first_column: int, gutters: list[float]) -> list[Line
     return found
 
 
-def _rows(pieces: list[Piece]) -> list[list[Piece]]:
-    """Pieces of a column on one line, from left to right; a table is a row of its own."""
-    rows: list[list[Piece]] = []
-    for piece in sorted(pieces, key=lambda piece: (-piece.bottom - 0.2 * piece.size * (not piece.table), piece.x0)):
-        last = rows[-1][-1] if rows else None
-        if last and not last.table and not piece.table and _base(last) - _base(piece) < SAME_LINE * piece.size:
-            rows[-1].append(piece)
-        else:
-            rows.append([piece])
-    return [sorted(row, key=lambda piece: piece.x0) for row in rows]
-
-
-def _base(piece: Piece) -> float:
-    return piece.bottom + 0.2 * piece.size
+def _right(group: list[Piece]) -> float:
+    """Where the lines of a column end: where many end, or the farthest where none do."""
+    ends = Counter(round(piece.x1) for piece in group if not piece.table)
+    many = [end for end in ends if ends[end - 1] + ends[end] + ends[end + 1] >= max(3, len(group) // 3)]
+    return float(max(many)) + 1 if many else max(piece.x1 for piece in group)
 
 
 def _many(row: list[Piece]) -> bool:
@@ -105,14 +98,14 @@ def _many(row: list[Piece]) -> bool:
     return len(row) > 2 or (len(row) == 2 and not _MARK.fullmatch(row[0].text))
 
 
-def _aligned(rows: list[list[Piece]], start: int) -> tuple[int, Cells | None]:
+def _aligned(rows: list[list[Piece]], start: int, rules: list[Rule]) -> tuple[int, Cells | None]:
     """The end of the run of rows that may be a table and begins at `start`, and its cells if they are clear."""
     if not _many(rows[start]):
         return start + 1, None
     end = last = start + 1
     while end < len(rows) and end - last < 3:
         row, above = rows[end], rows[end - 1]
-        if row[0].table or _base(above[0]) - _base(row[0]) > _WIDEST_GAP * max(row[0].size, above[0].size):
+        if row[0].table or base_of(above[0]) - base_of(row[0]) > _WIDEST_GAP * max(row[0].size, above[0].size):
             break
         if not _many(row) and not _fits(row, rows[start:last]):
             break
@@ -125,7 +118,7 @@ def _aligned(rows: list[list[Piece]], start: int) -> tuple[int, Cells | None]:
     if not enough:
         return last, None
     for skipped in range(min(2, len(run) - 2)):
-        table = aligned_table(run[skipped:])
+        table = aligned_table(run[skipped:], rules)
         if table is not None:
             if skipped:
                 return start + skipped, None
@@ -150,7 +143,7 @@ def _line(row: list[Piece], left: float, right: float, *, apart: bool) -> Line:
         (" | " if parted else " ").join(piece.text for piece in row),
         row[0].x0,
         max(piece.x1 for piece in row),
-        _base(row[0]),
+        base_of(row[0]),
         max(row, key=lambda piece: len(piece.words)).size,
         left,
         right,

@@ -11,7 +11,7 @@ _PAGE_NUMBER = re.compile(
     r"(?:page\s+)?[-\u2013\u2014|\s]*(\d{1,4})[-\u2013\u2014|\s]*(?:(?:of|/)\s*\d{1,4})?\s*$", re.I
 )
 _FIRST_NUMBER = re.compile(r"(\d{1,4})(?=[\s|])")
-_LAST_NUMBER = re.compile(r"(?:(?<=\s)|(?<=\|))(\d{1,4})$")
+_LAST_NUMBER = re.compile(r"(?:(?<=\s)|(?<=\|))(\d{1,4})(?:\s*/\s*\d{1,4})?$")
 
 
 def running_lines(pages: list[list[str]], counts: dict[str, int]) -> list[tuple[int, int]]:
@@ -19,7 +19,7 @@ def running_lines(pages: list[list[str]], counts: dict[str, int]) -> list[tuple[
     offset = _numbering(pages)
     seen: Counter[str] = Counter()
     for number, page in enumerate(pages):
-        seen.update({_shape(line, number, offset) for line in _margins(page)})
+        seen.update({shape for line in _margins(page) for shape in (line, _shape(line, number, offset))})
     enough = max(_FEWEST_REPEATS, len(pages) * 3 // 10)
     running = {shape for shape, times in seen.items() if times >= enough and any(map(str.isalpha, shape))}
     removed = []
@@ -29,7 +29,7 @@ def running_lines(pages: list[list[str]], counts: dict[str, int]) -> list[tuple[
             while taken[end] < _MARGIN_LINES and sum(taken) < len(page):
                 line = page[taken[0]] if end == 0 else page[-1 - taken[1]]
                 own = offset is not None and _page_number(line) == number + offset
-                if not own and _shape(line, number, offset) not in running:
+                if not own and line not in running and _shape(line, number, offset) not in running:
                     break
                 taken[end] += 1
                 name = "extract.page_numbers" if own else "extract.running_lines"
@@ -47,7 +47,7 @@ def _shape(line: str, number: int, offset: int | None) -> str:
     if offset is None:
         return line
     own = number + offset
-    return re.sub(rf"^{own}(?=[\s|])|(?<=[\s|]){own}$|(?<=page ){own}(?=\s)", "#", line, flags=re.I)
+    return re.sub(rf"^{own}(?=[\s|])|(?<=[\s|]){own}(?=(?:\s*/\s*\d+)?$)|(?<=page ){own}(?=\s)", "#", line, flags=re.I)
 
 
 def _page_number(line: str) -> int | None:

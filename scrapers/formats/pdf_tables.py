@@ -1,40 +1,35 @@
-"""Tables of a PDF: from the rules drawn around their cells, else from how the pieces of their lines stand in columns.
+"""Tables of a PDF whose rules are drawn: a whole grid, or only rules that lie above and below their rows.
 
-No span is repeated: a PDF does not say whether an empty cell is one.
+Cells that no rule parts are one, and its text stands in each of them, as spans do in every other reader. A PDF does not
+say whether an empty cell is a span.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable
 from itertools import pairwise
 
-from scrapers.formats.pdf_columns import Piece, lanes_of, rows_of
+from scrapers.formats.pdf_aligned import Cells, aligned_table, lines_of
+from scrapers.formats.pdf_columns import Piece, pieces_of, rows_of
 from scrapers.formats.pdf_page import Page, Rule, Word
 
 _TOUCH = 3.0
 _SAME = 2.5
 _MAX_RULES = 4000
-_CENTRED = 0.8
-"""Of the distance of lines in one column: lines of different columns nearer than this are centred to each other."""
-_MOST_LINES_OF_A_ROW = 40
-_STRAY = 3.0
-_STRAIGHT = 0.7
-_FEWEST_COUNTED, _FEWEST_CELLS = 3, 3
+_PROSE = 4
+"""Words of a line of prose in a column, at least."""
 _MAX_LINES = 400
 """Of one grid, each way."""
 
-Cells = list[list[list[str]]]
-"""Rows of cells of lines."""
-
 
 def ruled_tables(page: Page) -> tuple[list[Piece], list[Word]]:
-    """The tables whose grid is drawn, and the words outside them."""
+    """The tables whose rules are drawn, and the words outside them."""
     words = page.words
     tables: list[Piece] = []
-    if not page.standing or not page.lying or len(page.lying) + len(page.standing) > _MAX_RULES:
+    if not page.lying or len(page.lying) + len(page.standing) > _MAX_RULES:
         return tables, words
-    for lying, standing in _grids(_joined(page.lying), _joined(page.standing)):
+    joined = _joined(page.lying)
+    grids = _grids(joined, _joined(page.standing)) if page.standing else []
+    for lying, standing in grids:
         xs, ys = _places(standing), _places(lying)[::-1]
         if len(xs) < 3 or len(ys) < 3 or len(xs) > _MAX_LINES or len(ys) > _MAX_LINES:
             continue
@@ -49,7 +44,55 @@ def ruled_tables(page: Page) -> tuple[list[Piece], list[Word]]:
         words = [word for word in words if id(word) not in taken]
         size = max(word.size for word in inside)
         tables.append(Piece(inside, xs[0], xs[-1], ys[-1], ys[0], size, rows))
+    alone = [rule for rule in joined if not any(_touches(rule, standing) for standing in page.standing)]
+    for top, bottom, first, last in _between(alone, words):
+        inside = [word for word in words if first < _middle(word) < last and bottom < _height(word) < top]
+        cells = aligned_table(lines_of(pieces_of(inside)), page.lying) if inside else None
+        if cells is None:
+            continue
+        taken = set(map(id, inside))
+        words = [word for word in words if id(word) not in taken]
+        first, last = first + _TOUCH, last - _TOUCH
+        tables.append(Piece(inside, first, last, bottom, top, max(word.size for word in inside), cells))
     return tables, words
+
+
+def _touches(lying: Rule, standing: Rule) -> bool:
+    along = lying.start - _TOUCH <= standing.at <= lying.end + _TOUCH
+    return along and standing.start - _TOUCH <= lying.at <= standing.end + _TOUCH
+
+
+def _between(rules: list[Rule], words: list[Word]) -> list[tuple[float, float, float, float]]:
+    """Top, bottom, left and right of what stands between rules of one length and has the rows of a table."""
+    found: list[tuple[float, float, float, float]] = []
+    left = sorted(rules, key=lambda rule: -rule.at)
+    while left:
+        top = left[0]
+        same = [r for r in left if abs(r.start - top.start) < _TOUCH and abs(r.end - top.end) < _TOUCH]
+        left = [rule for rule in left if rule not in same]
+        start, end = top.start - _TOUCH, top.end + _TOUCH
+        open_ = False
+        for above, below in pairwise(same):
+            inside = [w for w in words if start < _middle(w) < end and below.at < _height(w) < above.at]
+            if not inside or not _tabular(lines_of(pieces_of(inside))):
+                open_ = False
+            elif open_:
+                found[-1] = (found[-1][0], below.at, start, end)
+            else:
+                found.append((above.at, below.at, start, end))
+                open_ = True
+    return found
+
+
+def _tabular(lines: list[list[Piece]]) -> bool:
+    """Whether most lines have several pieces, and these are not the lines of columns of prose."""
+    several = [line for line in lines if len(line) > 1]
+    prose = [line for line in several if all(sum(map(_lettered, piece.words)) >= _PROSE for piece in line)]
+    return 2 * len(several) >= len(lines) and (2 * len(prose) < len(several) or len(several) < _PROSE)
+
+
+def _lettered(word: Word) -> bool:
+    return any(map(str.isalpha, word.text))
 
 
 def _middle(word: Word) -> float:
@@ -104,7 +147,7 @@ def _places(rules: list[Rule]) -> list[float]:
 
 
 def _cells(words: list[Word], xs: list[float], ys: list[float], lying: list[Rule], standing: list[Rule]) -> Cells:
-    """The lines of every cell; where no rule parts two cells they are one, and its words stand in the first."""
+    """The lines of every cell; where no rule parts cells that make a rectangle, each has the words of all."""
     n_rows, n_columns = len(ys) - 1, len(xs) - 1
     owner = {(r, c): (r, c) for r in range(n_rows) for c in range(n_columns)}
 
@@ -130,7 +173,16 @@ def _cells(words: list[Word], xs: list[float], ys: list[float], lying: list[Rule
         r = next((i for i in range(n_rows) if _height(word) >= ys[i + 1]), n_rows - 1)
         c = next((i for i in range(n_columns) if _middle(word) <= xs[i + 1]), n_columns - 1)
         held.setdefault(root((r, c)), []).append(word)
-    return [[_lines(held.get((r, c), [])) for c in range(n_columns)] for r in range(n_rows)]
+    texts = {key: _lines(inside) for key, inside in held.items()}
+    members: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for key in owner:
+        members.setdefault(root(key), []).append(key)
+    for first, keys in members.items():
+        width = max(c for _, c in keys) - first[1] + 1
+        height = max(r for r, _ in keys) - first[0] + 1
+        if len(keys) == width * height and len(keys) < n_rows * n_columns:
+            texts.update({key: texts.get(first, []) for key in keys})
+    return [[texts.get((r, c), []) for c in range(n_columns)] for r in range(n_rows)]
 
 
 def _drawn(rules: list[Rule], at: float, where: float) -> bool:
@@ -139,127 +191,3 @@ def _drawn(rules: list[Rule], at: float, where: float) -> bool:
 
 def _lines(words: list[Word]) -> list[str]:
     return [" ".join(word.text for word in row) for row in rows_of(words)]
-
-
-def aligned_table(lines: list[list[Piece]]) -> Cells | None:
-    """Lines of pieces as rows of cells when the pieces stand in clear columns, else None."""
-    lanes = lanes_of(piece for line in lines for piece in line)
-    if not in_columns(lines):
-        return _counted(lines)
-
-    def lane(piece: Piece) -> int:
-        return next(i for i, (_, end) in enumerate(lanes) if piece.x0 <= end)
-
-    placed = [[(lane(piece), piece) for piece in line] for line in lines]
-    if sum(len({at for at, _ in row}) == len(row) for row in placed) < 0.8 * len(placed):
-        return _counted(lines)
-    if _tightest(lines) < _CENTRED * min(_leadings(placed), default=0.0):
-        return _centred(placed, len(lanes))
-    rows: Cells = []
-    opens = _row_starts(lines)
-    for number, row in enumerate(placed):
-        starts = opens(number) and not (number and len(row) == 1 and row[0][0] > 0)
-        if starts:
-            rows.append([[] for _ in lanes])
-        for at in range(len(lanes)):
-            text = " ".join(piece.text for place, piece in row if place == at)
-            if text:
-                rows[-1][at].append(text)
-    return rows if len(rows) >= 2 else None
-
-
-def in_columns(lines: list[list[Piece]]) -> bool:
-    """Whether the pieces stand in columns, by their left or right edges or their middles: wide gaps in prose do not."""
-    pieces = [piece for line in lines for piece in line]
-    lanes = lanes_of(pieces)
-    if len(lanes) < 2:
-        return False
-    held: list[list[Piece]] = [[] for _ in lanes]
-    for piece in pieces:
-        held[next(i for i, (_, end) in enumerate(lanes) if piece.x0 <= end)].append(piece)
-    return all(_straight(lane) for lane in held)
-
-
-def _straight(lane: list[Piece]) -> bool:
-    for edges in (
-        [piece.x0 for piece in lane],
-        [piece.x1 for piece in lane],
-        [(piece.x0 + piece.x1) / 2 for piece in lane],
-    ):
-        middle = statistics.median_low(edges)
-        if sum(abs(edge - middle) <= _STRAY for edge in edges) >= _STRAIGHT * len(edges):
-            return True
-    return False
-
-
-def _counted(lines: list[list[Piece]]) -> Cells | None:
-    """Lines that do not stand in columns, but have as many pieces each: set with spaces."""
-    counts = set(map(len, lines))
-    if len(lines) < _FEWEST_COUNTED or len(counts) > 1 or min(counts) < _FEWEST_CELLS:
-        return None
-    return [[[piece.text] for piece in line] for line in lines]
-
-
-def _tightest(lines: list[list[Piece]]) -> float:
-    return min(above[0].bottom - below[0].bottom for above, below in pairwise(lines))
-
-
-def _leadings(placed: list[list[tuple[int, Piece]]]) -> list[float]:
-    """The distances of lines in one column."""
-    last: dict[int, float] = {}
-    found = []
-    for row in placed:
-        for at, piece in row:
-            if at in last:
-                found.append(last[at] - piece.bottom)
-            last[at] = piece.bottom
-    return found
-
-
-def _centred(placed: list[list[tuple[int, Piece]]], width: int) -> Cells | None:
-    """Rows whose cells are centred beside taller ones: every column lies evenly about the line of the first one."""
-    ends: list[int] | None = _partition(placed, 0)
-    if ends is None:
-        return None
-    rows: Cells = []
-    for start, end in pairwise([0, *ends]):
-        rows.append([[] for _ in range(width)])
-        for row in placed[start:end]:
-            for at, piece in row:
-                rows[-1][at].append(piece.text)
-    return rows
-
-
-def _partition(placed: list[list[tuple[int, Piece]]], start: int) -> list[int] | None:
-    """The ends of the rows from line `start`; None if there is no even way to part them."""
-    reached: dict[int, list[int]] = {start: []}
-    for begin in range(start, len(placed)):
-        if begin not in reached:
-            continue
-        for end in range(begin + 1, min(len(placed), begin + _MOST_LINES_OF_A_ROW) + 1):
-            if end not in reached and _even(placed[begin:end]):
-                reached[end] = [*reached[begin], end]
-    return reached.get(len(placed))
-
-
-def _even(rows: list[list[tuple[int, Piece]]]) -> bool:
-    heights: dict[int, list[float]] = {}
-    for row in rows:
-        for at, piece in row:
-            heights.setdefault(at, []).append(piece.bottom)
-    if len(heights.get(0, ())) != 1:
-        return False
-    return all(abs(sum(ys) / len(ys) - heights[0][0]) < 0.3 * rows[0][0][1].size for ys in heights.values())
-
-
-def _row_starts(lines: list[list[Piece]]) -> Callable[[int], bool]:
-    """Which lines begin a row: those after a wider gap where rows stand apart, else every one."""
-    gaps = [above[0].bottom - below[0].bottom for above, below in pairwise(lines)]
-    sizes = [line[0].size for line in lines]
-    narrow, wide = min(gaps), max(gaps)
-    if narrow <= 1.4 * max(sizes) and wide >= 1.2 * narrow:
-        middle = (narrow + wide) / 2
-        # One gap alone may be that under the header, and says nothing of the rows below it.
-        if sum(gap > middle for gap in gaps) >= 2 or len(lines) <= 4:
-            return lambda number: number == 0 or gaps[number - 1] > middle
-    return lambda number: True

@@ -94,6 +94,15 @@ def test_wrapped_lines_become_paragraphs_and_items_stay_apart() -> None:
         (["pre-", "and postpartum"], "pre- and postpartum"),
         (["a low-", "dose regimen"], "a low-dose regimen"),
         (["minus -", "3 is no hyphen"], "minus - 3 is no hyphen"),
+        (["the lab and the room, a lab-", "room"], "the lab and the room, a lab-room"),
+        (["a cost-", "effective drug, one-", "by-one"], "a cost-effective drug, one-by-one"),
+        (["slow-", "growing, fast-growing"], "slow-growing, fast-growing"),
+        (
+            ["the interaction of an inter-", "action with out-", "comes"],
+            "the interaction of an interaction with outcomes",
+        ),
+        (["Tucker\u2013", "Lewis and/", "or OsACO\u2014", "both"], "Tucker\u2013Lewis and/or OsACO\u2014both"),
+        (["one \u2013", "two"], "one \u2013 two"),
     ],
 )
 def test_hyphens_at_line_ends(lines: list[str], joined: str) -> None:

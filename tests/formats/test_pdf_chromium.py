@@ -82,6 +82,6 @@ def test_wrapped_cells_and_spans_of_a_ruled_table(tmp_path: Path) -> None:
         "clavulanic acid in one tablet<td>500/125 every 12 hours<td>875/125</tr></table>"
     )
     assert printed(tmp_path, body).text == (
-        "| Drug | Dose in mg |  |\n| --- | --- | --- |\n|  | Start | Most |\n"
+        "| Drug | Dose in mg | Dose in mg |\n| --- | --- | --- |\n| Drug | Start | Most |\n"
         "| amoxicillin with clavulanic acid in one tablet | 500/125 every 12 hours | 875/125 |"
     )
