@@ -98,11 +98,18 @@ def aligned_table(lines: list[list[Piece]], rules: Sequence[Rule] = ()) -> Cells
 
     `rules`: those that lie on the page; a cell spans the columns over the one right under it.
     """
+    if len(lines) < 2:
+        return None
     lanes = _lanes(lines)
     if not _in_columns(lines, lanes):
         return _counted(lines)
     lines = [[part for piece in line for part in _split(piece, lanes)] for line in lines]
-    placed = [[(*_place(piece, lanes, rules), piece) for piece in line] for line in lines]
+    head = next((i for i, line in enumerate(lines) if len(line) == len(lanes)), 0)
+    placed = [[(*_place(piece, lanes, rules), piece) for piece in line] for line in lines[:head]]
+    # Below the head a cell stands once, however wide: to repeat a number would be to invent one.
+    placed += [
+        [(first, first, piece) for piece in line for first in (_place(piece, lanes, ())[0],)] for line in lines[head:]
+    ]
     if sum(len({at for at, _, _ in row}) == len(row) for row in placed) < 0.8 * len(placed):
         return _counted(lines)
     if _tightest(lines) < _CENTRED * min(_leadings(placed), default=0.0):

@@ -177,10 +177,12 @@ def _cells(words: list[Word], xs: list[float], ys: list[float], lying: list[Rule
     members: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for key in owner:
         members.setdefault(root(key), []).append(key)
+    # The frame and the ticks of a graph make a grid too, but few cells, and most of them empty.
+    table = 2 * len(members) >= n_rows * n_columns and 5 * sum(map(bool, texts.values())) >= 3 * len(members)
     for first, keys in members.items():
         width = max(c for _, c in keys) - first[1] + 1
         height = max(r for r, _ in keys) - first[0] + 1
-        if len(keys) == width * height and len(keys) < n_rows * n_columns:
+        if table and len(keys) == width * height:
             texts.update({key: texts.get(first, []) for key in keys})
     return [[texts.get((r, c), []) for c in range(n_columns)] for r in range(n_rows)]
 
