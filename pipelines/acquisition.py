@@ -16,7 +16,7 @@ from pipelines.plan import Plan
 from pipelines.resolved import NOT_IDENTITY
 from pipelines.stage import Stage
 from pipelines.steps.acquire import AcquireSource
-from scrapers.options import COMMON
+from scrapers.options import COMMON, OF_READING
 
 REQUEST = "request.json"
 """What a snapshot was acquired for: loader and options."""
@@ -183,10 +183,11 @@ def _run(plan: Plan, source: str, routes: Mapping[str, str], *, limit: int, prev
 
 def _request(plan: Plan, source: str) -> dict[str, Any]:
     options = plan.recipe.sources[source].options
-    return {
-        "loader": plan.config(source).loader,
-        "options": {k: v for k, v in options.items() if k not in NOT_IDENTITY},
-    }
+    return {"loader": plan.config(source).loader, "options": _of_capture(options)}
+
+
+def _of_capture(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in (*NOT_IDENTITY, *OF_READING)}
 
 
 def _check_same_request(plan: Plan, source: str) -> None:
@@ -195,6 +196,7 @@ def _check_same_request(plan: Plan, source: str) -> None:
     if not plan.digest(source) or not raw.exists(REQUEST):
         return
     made, now = raw.read_json(REQUEST), _request(plan, source)
+    made = {**made, "options": _of_capture(made["options"])}
     if made != now:
         raise RecipeError(
             f"the snapshot {plan.recipe.sources[source].snapshot!r} of {source} was acquired with other options.",

@@ -6,7 +6,8 @@ kept as published and are an item each. Inside, an article that cannot be read i
 articles' own; which articles were retracted is not said here, PubMed says it.
 
 Options: `files` (a list of file names, or `"PMC5000000-PMC5999999"`: all files that may hold a PMCID of that range),
-`max_files` (0: all, else those of the highest PMCIDs), `min_expected` (files the listing must name).
+`max_files` (0: all, else those of the highest PMCIDs), `min_expected` (files the listing must name),
+`citations` as in `scrapers.pmc`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from scrapers.formats.xml_pieces import Piece, pieces
 from scrapers.guidelines.listed import polite_client
 from scrapers.jats_documents import documents
 from scrapers.options import checked
+from scrapers.pmc_read import checked_citations
 from scrapers.snapshot import open_payload
 from scrapers.source import AcquireContext, Item, SourceConfig
 
@@ -42,7 +44,8 @@ class Loader:
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
-        self._options = checked(config, {"files": None, "max_files": 0, "min_expected": 0})
+        self._options = checked(config, {"files": None, "max_files": 0, "min_expected": 0, "citations": "drop"})
+        self._citations = checked_citations(self._options["citations"], where=f"[sources.{config.source}] options")
         files = self._options["files"]
         is_list = isinstance(files, Sequence) and not isinstance(files, str) and all(isinstance(x, str) for x in files)
         if files and not is_list and not (isinstance(files, str) and _RANGE.fullmatch(files)):
@@ -106,7 +109,7 @@ class Loader:
         try:
             if piece.refused:
                 raise piece.refused
-            articles = jats.parse(piece.data)
+            articles = jats.parse(piece.data, self._citations)
             pmcid = articles[0].pmcid
             if not pmcid:
                 raise Unreadable("extract.bad_record", "The article states no PMCID.")

@@ -5,7 +5,7 @@ Every file is told by its content, archives are streamed, and each gives documen
 `scrapers.local_medline`). What no reader knows is put aside with one sentence, in the books of the first source that
 found anything. Files and folders whose names begin with a dot are no input.
 
-Option `paths`: files and folders.
+Options: `paths` (files and folders); of `local-jats` also `citations` as in `scrapers.pmc`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from scrapers.formats.errors import Unreadable
 from scrapers.local_read import READERS, Input
 from scrapers.local_sniff import HEAD_BYTES, SOURCES, Sniffed, plain, sniff
 from scrapers.options import checked
+from scrapers.pmc_read import checked_citations
 from scrapers.snapshot import is_complete, verify_payload, write_snapshot
 from scrapers.source import AcquireContext, Item, SourceConfig
 
@@ -69,7 +70,11 @@ class Loader:
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
-        self._paths = [str(path) for path in checked(config, {"paths": []})["paths"]]
+        own = {"citations": "drop"} if config.source == SOURCES["jats"] else {}
+        options = checked(config, {"paths": [], **own})
+        self._paths = [str(path) for path in options["paths"]]
+        where = f"[sources.{config.source}] options"
+        self._citations = checked_citations(options.get("citations", "drop"), where=where)
 
     def acquire(self, context: AcquireContext) -> None:
         """Record name, size and sha256 of every file where it lies; nothing is copied."""
@@ -119,7 +124,7 @@ class Loader:
     def read(self, item: Item, raw: Store, resolved: Any | None) -> Iterator[Document | Quarantined]:
         """Documents of one file, or of the members of one archive in its order."""
         meta = json.loads(item.meta)
-        whole = Input(item.item, partial(unpacked, Path(item.path)), item.sha256, self.config)
+        whole = Input(item.item, partial(unpacked, Path(item.path)), item.sha256, self.config, self._citations)
         try:
             verify_payload(raw, item)
             if meta["packed"]:
@@ -131,7 +136,8 @@ class Loader:
 
     def _archive(self, item: Item, meta: dict[str, Any], resolved: Any | None) -> Iterator[Document | Quarantined]:
         for number, member in enumerate(members(Path(item.path), meta["packed"])):
-            given = Input(f"{item.item}!{member.name}", partial(_stream, member), item.sha256, self.config)
+            name = f"{item.item}!{member.name}"
+            given = Input(name, partial(_stream, member), item.sha256, self.config, self._citations)
             what = plain(member.data[:HEAD_BYTES], whole=len(member.data) < HEAD_BYTES)
             own = [reader for reader in what.readers if SOURCES[reader] == self.config.source]
             if own:

@@ -50,6 +50,7 @@ class Input:
     """A new stream of its uncompressed bytes."""
     raw_ref: str
     config: SourceConfig
+    citations: str = "drop"
 
     def aside(self, reason: str, detail: str, part: str = "") -> Quarantined:
         name = f"{self.name} {part}" if part else self.name
@@ -85,7 +86,7 @@ def read_jats(given: Input) -> Found:
     """The articles of one JATS file, sub-articles and translated abstracts after each."""
     data = given.data()
     whole = ""
-    for article in jats.parse(data):
+    for article in jats.parse(data, given.citations):
         if not article.part:
             by_doi = f"doi:{article.doi}" if article.doi else f"pmid:{article.pmid}" if article.pmid else ""
             whole = article.pmcid or by_doi or sha256_hex(data)[:16]

@@ -11,6 +11,8 @@ from scrapers.source import SourceConfig
 
 COMMON = ("delay_seconds", "concurrency", "fetcher")
 """Options of every source that fetches; the client reads them."""
+OF_READING = ("citations", "on_conflict")
+"""Options that say how captured bytes are read, not what is captured: a snapshot serves every value of them."""
 
 
 def checked(config: SourceConfig, defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ those hours, and the next run goes on from there. Each article is an item of its
 element of its record. A record that PMC deleted is put aside: what an older corpus has of it should go.
 
 Options: `from` and `until` (days, both included), `set`, `any_hour` (ask in the busy hours too; only with NLM's
-consent), `min_expected` (articles).
+consent), `min_expected` (articles), `citations` as in `scrapers.pmc`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from scrapers.http import Client, Response
 from scrapers.http_errors import GaveUp
 from scrapers.jats_documents import documents
 from scrapers.options import checked
+from scrapers.pmc_read import checked_citations
 from scrapers.snapshot import is_complete, payload
 from scrapers.source import AcquireContext, Item, SourceConfig
 
@@ -48,8 +49,16 @@ class Loader:
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
-        defaults = {"from": "", "until": "", "set": "pmc-open", "any_hour": False, "min_expected": 0}
+        defaults = {
+            "from": "",
+            "until": "",
+            "set": "pmc-open",
+            "any_hour": False,
+            "min_expected": 0,
+            "citations": "drop",
+        }
         self._options = checked(config, defaults)
+        self._citations = checked_citations(self._options["citations"], where=f"[sources.{config.source}] options")
         for name in ("from", "until"):
             if self._options[name] and not _is_day(self._options[name]):
                 raise self._wrong(f"{name} is {self._options[name]!r}.", "It is a day.")
@@ -106,7 +115,7 @@ class Loader:
         """The article, then its sub-articles and translated abstracts."""
         data = payload(raw, item)
         try:
-            articles = jats.parse(data)
+            articles = jats.parse(data, self._citations)
         except Unreadable as error:
             yield Quarantined(item.item, self.config.source, error.reason, error.detail, item.sha256)
             return

@@ -5,7 +5,7 @@ and XML are those of PMC's bucket (`scrapers.pmc_articles`), so the licence of e
 text is asked for. Records say what became of a guideline: one with a later update is superseded, one that was
 retracted is marked so (https://www.nlm.nih.gov/bsd/mms/medlineelements.html#cc).
 
-Options: `term` (what esearch is asked), `use`, `licences` and `on_conflict` as in `scrapers.pmc`.
+Options: `term` (what esearch is asked), `use`, `licences`, `on_conflict` and `citations` as in `scrapers.pmc`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from scrapers.guidelines.listed import check_found, listed_options
 from scrapers.pmc import bucket_client
 from scrapers.pmc_articles import listed_rows, wanted_articles
 from scrapers.pmc_licence import accepted_families
-from scrapers.pmc_read import checked_on_conflict, read_article
+from scrapers.pmc_read import checked_citations, checked_on_conflict, read_article
 from scrapers.snapshot import is_complete
 from scrapers.source import AcquireContext, Item, SourceConfig
 
@@ -56,9 +56,10 @@ class Loader:
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
         where = f"[sources.{config.source}] options"
-        defaults = {"term": TERM, "use": "", "licences": [], "on_conflict": "quarantine"}
+        defaults = {"term": TERM, "use": "", "licences": [], "on_conflict": "quarantine", "citations": "drop"}
         self._options = listed_options(config, defaults)
         self._accepted = accepted_families(self._options["use"], self._options["licences"], where=where)
+        self._citations = checked_citations(self._options["citations"], where=where)
         self._on_conflict = checked_on_conflict(self._options["on_conflict"], where=where)
 
     def acquire(self, context: AcquireContext) -> None:
@@ -76,7 +77,7 @@ class Loader:
 
     def read(self, item: Item, raw: Store, resolved: Any | None) -> Iterator[Document | Quarantined]:
         """The guideline, then its sub-articles and translated abstracts."""
-        yield from read_article(item, raw, self.config, on_conflict=self._on_conflict)
+        yield from read_article(item, raw, self.config, on_conflict=self._on_conflict, citations=self._citations)
 
     def _found(self, context: AcquireContext) -> _Found:
         found = _Found()
