@@ -75,6 +75,9 @@ _CITATION_AND_NUMBERS = re.compile(rf"\s*[\[(]?(?:\s|[,;:.{_DASH}]|{_MARK}|{_UNT
 
 def collapse(text: str) -> str:
     """`text` with every run of white space as one space, none at the ends."""
+    # Of all white space only the space is printable, so most long texts need not be taken apart.
+    if text.isprintable() and "  " not in text:
+        return text.strip(" ")
     return " ".join(text.split())
 
 
@@ -86,7 +89,7 @@ def finish(pieces: Sequence[str] | str, counts: MutableMapping[str, int], cited:
     text = pieces if isinstance(pieces, str) else "".join(pieces)
     if _holds_control(text):
         text = _resolve(text, counts, cited or without_citations)
-    return " ".join(text.split())
+    return collapse(text)
 
 
 def _holds_control(text: str) -> bool:
@@ -231,10 +234,14 @@ def _trail(inner: str, bare: str, following: str) -> str:
     return _APART if bare[-1:].isdigit() and _POINT_AND_DIGIT.match(following) else ""
 
 
-def without_citations(text: str, counts: MutableMapping[str, int], highest: int = 0) -> str:
+def _unknown() -> int:
+    return 0
+
+
+def without_citations(text: str, counts: MutableMapping[str, int], highest: Callable[[], int] = _unknown) -> str:
     """`text` without its citation marks and what was written only for them.
 
-    `highest` is the number of references there are, 0 if that is not known.
+    `highest` counts the references there are, 0 if that is not known; few texts ask.
     """
     removed = 0
 
@@ -263,21 +270,27 @@ def each_citation(text: str, written: Callable[[re.Match[str]], str]) -> str:
     return _BARE.sub(written, text)
 
 
-def is_span(match: re.Match[str], highest: int) -> bool:
+def is_span(match: re.Match[str], highest: Callable[[], int]) -> bool:
     """Whether brackets with a citation mark are a span of values that was mistagged: `in [5, 120]` of 60 references."""
-    before = match.string[max(0, match.start() - 24) : match.start()].rstrip()
-    if before[-1:] in ("\u2208", "\u2209"):
+    start = match.start()
+    before = match.string[max(0, start - 24) : start].rstrip()
+    if before.endswith(("\u2208", "\u2209")):
         return True
-    untagged = [number for part in _BORDERS.split(match[0])[::2] for number in _DIGITS.findall(part)]
+    marks = match[0]
+    if marks[0] == CITE_START and marks.count(CITE_START) == 1:
+        return False
+    untagged = [number for part in _BORDERS.split(marks)[::2] for number in _DIGITS.findall(part)]
     if not untagged:
         return False
-    return (0 < highest < max(map(int, untagged))) or _SPAN_BEFORE.search(before) is not None
+    return (0 < highest() < max(map(int, untagged))) or _SPAN_BEFORE.search(before) is not None
 
 
 def names_a_reference(match: re.Match[str]) -> bool:
     """Whether the words before a citation mark need its number: `see ref. 5`."""
     start = match.start()
-    return _NAMED.search(match.string[max(0, start - 24) : start]) is not None
+    before = match.string[max(0, start - 24) : start]
+    lowered = before.lower()
+    return ("ref" in lowered or "tat" in lowered) and _NAMED.search(before) is not None
 
 
 def closed(text: str) -> str:

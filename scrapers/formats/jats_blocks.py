@@ -125,14 +125,11 @@ def section(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     if title:
         append(heading(depth, title), blocks, context)
     render(element, blocks, depth + 1 if title else depth, context, skip=("label", "title"))
-    empty = not any(child.tag == "p" for child in element)
-    if title and empty and len(blocks) == start + 1 and len(element) > _count_names(element):
-        # Everything below the heading was removed, so it introduces nothing.
-        blocks.pop()
-
-
-def _count_names(element: Any) -> int:
-    return sum(child.tag in ("title", "label") for child in element)
+    if title and len(blocks) == start + 1:
+        tags = [child.tag for child in element]
+        if "p" not in tags and any(tag not in ("title", "label") for tag in tags):
+            # Everything below the heading was removed, so it introduces nothing.
+            blocks.pop()
 
 
 def paragraph(element: Any, blocks: Blocks, depth: int, context: Context) -> None:

@@ -57,7 +57,7 @@ def kept(text: str, _counts: MutableMapping[str, int]) -> str:
 
 def dropped(article: Any) -> Cited:
     """What removes the citation marks of `article`."""
-    return partial(without_citations, highest=sum(1 for _ in article.iter("ref")))
+    return partial(without_citations, highest=lambda: sum(1 for _ in article.iter("ref")))
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class References:
 
         def place(match: re.Match[str]) -> str:
             nonlocal removed
-            if is_span(match, len(self.written)):
+            if is_span(match, lambda: len(self.written)):
                 return without_controls(match[0])
             parts = _BORDERS.split(match[0])
             # Between the marks stand numbers that the publisher forgot to tag.

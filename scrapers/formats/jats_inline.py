@@ -95,12 +95,18 @@ def walk(element: Any, out: list[str], context: Context) -> None:
 
 
 def _sup(element: Any, out: list[str], context: Context) -> None:
+    if len(element) == 0:
+        out += (RAISED, element.text or "", RAISED_END)
+        return
     out.append(RAISED)
     walk(element, out, context)
     out.append(RAISED_END)
 
 
 def _sub(element: Any, out: list[str], context: Context) -> None:
+    if len(element) == 0:
+        out += (LOWERED, element.text or "", LOWERED_END)
+        return
     out.append(LOWERED)
     walk(element, out, context)
     out.append(LOWERED_END)
@@ -113,7 +119,8 @@ def _xref(element: Any, out: list[str], context: Context) -> None:
         if context.references is not None:
             mark = context.references.mark(element, text)
         else:
-            mark = text if NUMERIC_MARK.fullmatch(text) else None
+            plain = len(text) <= 3 and text.isascii() and text.isdecimal()
+            mark = text if plain or NUMERIC_MARK.fullmatch(text) else None
         if mark is not None:
             out += (CITE_START, mark, CITE_END)
             return

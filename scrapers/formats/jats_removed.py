@@ -104,6 +104,8 @@ _TITLES = tuple(
     )
 )
 
+_ANY_TITLE = re.compile("|".join(f"(?:{pattern.pattern})" for _, pattern in _TITLES), re.I)
+
 _FOOTNOTES = re.compile(
     r"(?:conflicts?\s+of\s+interests?|competing\s+(?:financial\s+)?interests?|the\s+authors?\s+(?:declare|report|have\s+no)"
     r"|none\s+declared|source\s+of\s+support|funding\b|grant\s+support|authors?['’]?\s+contributions?|contributors?\s*:"
@@ -127,6 +129,8 @@ def removed_by_title(title: str) -> str | None:
     if not title or len(title) > 80:
         return None
     bare = re.sub(r"^[\dIVX]+(?:\.\d+)*\.?\s+", "", title)
+    if not _ANY_TITLE.match(bare):
+        return None
     for name, pattern in _TITLES:
         if pattern.match(bare):
             return name

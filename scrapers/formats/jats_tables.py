@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from scrapers.formats.inline import collapse
 from scrapers.formats.jats_inline import Context, inline_text, loose_texts
-from scrapers.formats.tables import Cell, pipe_table, rowspan, span
+from scrapers.formats.tables import Cell, Row, pipe_table, rowspan, span
 
 OASIS = "{http://docs.oasis-open.org/ns/oasis-exchange/table}"
 Columns = dict[str, tuple[int, int]]
@@ -29,9 +30,9 @@ def _local(element: Any) -> str:
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
-def _groups(element: Any, context: Context) -> list[list[list[Cell]]]:
-    groups: list[list[list[Cell]]] = []
-    loose: list[list[Cell]] = []
+def _groups(element: Any, context: Context) -> list[list[Row]]:
+    groups: list[list[Row]] = []
+    loose: list[Row] = []
     columns = _column_names(element)
     held: dict[int, int] = {}
     for child in element:
@@ -48,15 +49,15 @@ def _groups(element: Any, context: Context) -> list[list[list[Cell]]]:
         elif name:
             text = inline_text(child, context)
             if text:
-                loose.append([Cell(text)])
-    loose += [[Cell(text)] for text in loose_texts(element)]
+                loose.append([text])
+    loose += [[text] for text in loose_texts(element)]
     if loose:
         groups.append(loose)
     return groups
 
 
-def _rows(element: Any, columns: Columns, context: Context) -> list[list[Cell]]:
-    rows: list[list[Cell]] = []
+def _rows(element: Any, columns: Columns, context: Context) -> list[Row]:
+    rows: list[Row] = []
     held: dict[int, int] = {}
     for child in element:
         name = _local(child)
@@ -67,22 +68,28 @@ def _rows(element: Any, columns: Columns, context: Context) -> list[list[Cell]]:
         elif name:
             text = inline_text(child, context)
             if text:
-                rows.append([Cell(text)])
-    return rows + [[Cell(text)] for text in loose_texts(element)]
+                rows.append([text])
+    return rows + [[text] for text in loose_texts(element)]
 
 
-def _row(element: Any, context: Context) -> list[Cell]:
-    cells: list[Cell] = []
+def _row(element: Any, context: Context) -> Row:
+    cells: list[Cell | str] = []
+    loose = [element.text]
     for cell in element:
-        if not isinstance(cell.tag, str):
-            continue
-        written = inline_text(cell, context)
-        tall, wide = cell.get("rowspan", "1"), cell.get("colspan", "1")
-        if tall == wide == "1":
-            cells.append(Cell(written))
+        loose.append(cell.tail)
+        if len(cell):
+            text = inline_text(cell, context)
+        elif isinstance(cell.tag, str):
+            text = cell.text
+            text = " ".join(text.split()) if text else ""
         else:
-            cells.append(Cell(written, rowspan(tall), span(wide)))
-    return cells + [Cell(text) for text in loose_texts(element)]
+            continue
+        tall, wide = cell.get("rowspan"), cell.get("colspan")
+        if (tall is None or tall == "1") and (wide is None or wide == "1"):
+            cells.append(text)
+        else:
+            cells.append(Cell(text, rowspan(tall or "1"), span(wide or "1")))
+    return cells + [collapse(text) for text in loose if text and not text.isspace()]
 
 
 def _column_names(element: Any) -> Columns:
@@ -105,9 +112,9 @@ def _column_names(element: Any) -> Columns:
     return names
 
 
-def _oasis_row(element: Any, columns: Columns, held: dict[int, int], context: Context) -> list[Cell]:
+def _oasis_row(element: Any, columns: Columns, held: dict[int, int], context: Context) -> Row:
     """A row whose entries may name their columns; `held`: rows that each column is still spanned from above."""
-    cells: list[Cell] = []
+    cells: list[Cell | str] = []
     spanned: dict[int, int] = {}
     column = 0
     for entry in element:
@@ -117,7 +124,7 @@ def _oasis_row(element: Any, columns: Columns, held: dict[int, int], context: Co
         while held.get(column, 0) > 0 or column < first:
             if held.get(column, 0) == 0:
                 # No entry for this column: the next one names a later one.
-                cells.append(Cell(""))
+                cells.append("")
             column += 1
         wide = max(1, last - first + 1)
         more = entry.get("morerows", "0")
@@ -127,7 +134,7 @@ def _oasis_row(element: Any, columns: Columns, held: dict[int, int], context: Co
         column += wide
     for column in {*held, *spanned}:
         held[column] = max(0, spanned.get(column, held.get(column, 0)) - 1)
-    return cells + [Cell(text) for text in loose_texts(element)]
+    return cells + loose_texts(element)
 
 
 def _named(entry: Any, columns: Columns) -> tuple[int, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import cast
 
 _MAX_COLSPAN = 1000
 _MAX_ROWSPAN = 65534
@@ -33,29 +35,51 @@ def rowspan(value: str | None) -> int:
     return span(value, _MAX_ROWSPAN)
 
 
-def grid(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
+Row = Sequence[Cell | str]
+"""A string is a cell of one row and one column."""
+
+
+def grid(rows: Sequence[Row]) -> Sequence[Sequence[str]]:
     """The cells of one row group in their columns; spans repeat their text, and end with the group."""
-    if all(cell.colspan == 1 and cell.rowspan == 1 for row in rows for cell in row):
-        return [[cell.text for cell in row] for row in rows]
+    rows = [[_plain(cell) for cell in row] for row in rows] if Cell in _types(rows) else rows
+    if Cell in _types(rows):
+        return _spread(rows)
+    return cast("Sequence[Sequence[str]]", rows)
+
+
+def _types(rows: Sequence[Row]) -> set[type]:
+    return set(map(type, chain.from_iterable(rows)))
+
+
+def _plain(cell: Cell | str) -> Cell | str:
+    return cell.text if isinstance(cell, Cell) and cell.rowspan == cell.colspan == 1 else cell
+
+
+def _spread(rows: Sequence[Row]) -> list[list[str]]:
     open_spans: dict[int, tuple[int, str]] = {}
     result: list[list[str]] = []
     budget = _MAX_CELLS
+
+    def fill(line: list[str]) -> None:
+        while (held := open_spans.get(len(line))) is not None:
+            left, text = held
+            column = len(line)
+            line.append(text)
+            if left > 1:
+                open_spans[column] = (left - 1, text)
+            else:
+                del open_spans[column]
+
     for index, row in enumerate(rows):
         line: list[str] = []
         remaining = len(rows) - index
-
-        def fill(line: list[str]) -> None:
-            while (held := open_spans.get(len(line))) is not None:
-                left, text = held
-                column = len(line)
-                line.append(text)
-                if left > 1:
-                    open_spans[column] = (left - 1, text)
-                else:
-                    del open_spans[column]
-
         for cell in row:
-            fill(line)
+            if open_spans:
+                fill(line)
+            if isinstance(cell, str):
+                budget -= 1
+                line.append(cell)
+                continue
             # Past the budget a table is no table but an attack: spans are then not repeated.
             wide = cell.colspan if budget > 0 else 1
             tall = min(cell.rowspan, remaining) if budget > 0 else 1
@@ -64,23 +88,26 @@ def grid(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
                 if tall > 1:
                     open_spans[len(line)] = (tall - 1, cell.text)
                 line.append(cell.text)
-        fill(line)
-        for column in sorted(column for column in open_spans if column >= len(line)):
-            line.extend([""] * (column - len(line)))
+        if open_spans:
             fill(line)
+            for column in sorted(column for column in open_spans if column >= len(line)):
+                line.extend([""] * (column - len(line)))
+                fill(line)
         result.append(line)
     return result
 
 
-def pipe_table(groups: Sequence[Sequence[Sequence[Cell]]]) -> str:
+def pipe_table(groups: Sequence[Sequence[Row]]) -> str:
     """Row groups (head, bodies, foot) as one pipe table whose first row is the header; empty if no cell has text."""
     lines = [line for group in groups for line in grid(group) if any(line)]
     if not lines:
         return ""
     width = max(map(len, lines))
-    written = [
-        "| " + " | ".join(text.replace("|", "\\|") for text in line + [""] * (width - len(line))) + " |"
-        for line in lines
-    ]
+    written: list[str] = []
+    for line in lines:
+        joined = " | ".join(line)
+        if joined.count("|") >= len(line):
+            joined = " | ".join(text.replace("|", "\\|") for text in line)
+        written.append(f"| {joined}{' | ' * (width - len(line))} |")
     written.insert(1, "|" + " --- |" * width)
     return "\n".join(written)

@@ -18,6 +18,11 @@ from scrapers.formats.errors import Unreadable
 
 _LITERAL_ENTITY_CHARS = 64
 _PARAMETER_ENTITY = re.compile(rb"<!\s*ENTITY\s+%")
+_PLAIN_PROLOG = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:<\?xml[^<>]*\?>)?\s*"
+    rb"(?:<!DOCTYPE[^<>\[\]\"']*(?:\"[^\"<>]*\"\s*|'[^'<>]*'\s*)*>\s*)?<[A-Za-z]"
+)
+"""The start of a document that declares nothing itself: no internal subset, hence no entity."""
 _HTML = re.compile(rb"[\s\xef\xbb\xbf]*<(?:!doctype\s+html|html)\b", re.I)
 
 PARSER_OPTIONS: dict[str, Any] = {
@@ -36,8 +41,7 @@ def parse(data: bytes) -> Any:
     """The root element of `data`; Unreadable when it is broken or unsafe."""
     if _HTML.match(data):
         raise Unreadable("extract.not_a_document", "An HTML page where XML was expected.")
-    scanned = data.replace(b"\0", b"") if data[:2] in (b"\xfe\xff", b"\xff\xfe") or b"\0" in data[:64] else data
-    if b"ENTITY" in scanned and _PARAMETER_ENTITY.search(scanned):
+    if _PLAIN_PROLOG.match(data) is None and _declares_parameters(data):
         raise Unreadable("extract.unsafe", "The document declares parameter entities.")
     try:
         root = etree.fromstring(data, etree.XMLParser(**PARSER_OPTIONS))
@@ -49,6 +53,12 @@ def parse(data: bytes) -> Any:
         raise Unreadable("extract.corrupt", "No XML element.")
     check_entities(root)
     return root
+
+
+def _declares_parameters(data: bytes) -> bool:
+    wide = data[:2] in (b"\xfe\xff", b"\xff\xfe") or b"\0" in data[:64]
+    scanned = data.replace(b"\0", b"") if wide else data
+    return b"ENTITY" in scanned and _PARAMETER_ENTITY.search(scanned) is not None
 
 
 def unreadable(error: Any) -> Unreadable:
