@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, MutableMapping, Sequence
 
-from scrapers.formats.chemical_elements import ELEMENTS
+from scrapers.formats.chemical_elements import joins_symbol
 
 CITE_START, CITE_END = "\x01", "\x02"
 RAISED, RAISED_END = "\x03", "\x04"
@@ -53,20 +53,19 @@ _BETWEEN_MARKS = re.compile(rf"\s*(?:[,;:{_DASH}]|and|&)?\s*")
 _SPAN_BEFORE = re.compile(r"(?i)(?:[=<>\u2264\u2265\u2248]|\bCI|\bintervals?|\brange[sd]?|\bbetween)\s*$")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|TM|SM|er|ème)$")
 _SYMBOLS = re.compile(r"[^\w\s]+$")
+_STOPS = frozenset(".,;:!?\u201d\u2019")
 _SIGNS = frozenset("+-\u2212\u2013")
 _BASES = frozenset(")]}%\u00b0\u2032'\"|*\u00b5\u03bc\u2126")
 _BACKSPACE = "\x08"
 _REACH = 1000
 """Characters before a mark that are looked at: white space of that length stands in no sentence."""
 _TAKES_POWER = re.compile(r"(?:\b10|\b(?:[kcmnd\u00b5\u03bc]?[mgsLl]|h|d|ha|min|day|kg|yr|mol|[A-Z]))$")
-_MASS = re.compile(r"(\d{1,3})(?:m\d?)?")
-_SYMBOL = re.compile(r"[A-Z][a-z](?![a-z])|[A-Z]{2}(?![A-Za-z])|[A-Z](?![A-Za-z])")
-_LOWERED_SOON = re.compile(rf"(?:[A-Z][a-z]?)+[{LOWERED}\d]")
-_DEGREES = re.compile(r"[CFK](?![A-Za-z])")
 _SPLIT = re.compile(rf"{_APART}([.,])(?=[^\d\s]*\d)")
 _DIGIT_AND_POINT = re.compile(rf"\d[{_CONTROLS}]*[.,][{_CONTROLS}]*$")
 _POINT_AND_DIGIT = re.compile(r"[.,]\d")
 _SPACES_BACK = re.compile(rf"\s*{_BACKSPACE}")
+_SIGN_APART = re.compile(rf"(?<!{RAISED_END}){RAISED}\s*([-\u2212\u2013])\s*{RAISED_END}{RAISED}(?=\s*\d)")
+_SIGN_BESIDE = re.compile(rf"[^\W_][-\u2212\u2013][{_CONTROLS}]*$")
 _RAISED_TEXT = re.compile(f"{RAISED}([^{RAISED}{RAISED_END}]*){RAISED_END}")
 _LOWERED_TEXT = re.compile(f"{LOWERED}([^{LOWERED}{LOWERED_END}]*){LOWERED_END}")
 _CITATION_ONLY = re.compile(rf"\s*[\[(]?(?:\s|[,;:.{_DASH}\[\]()]|{_MARK})*[\])]?\s*")
@@ -122,6 +121,8 @@ def normalise(text: str) -> str:
 
 def _resolve(text: str, counts: MutableMapping[str, int], cited: Cited) -> str:
     if RAISED in text:
+        if RAISED_END + RAISED in text:
+            text = _SIGN_APART.sub(rf"{RAISED}\1", text)
         text = _innermost(_RAISED_TEXT, _raised, text, RAISED)
     if LOWERED in text:
         text = _innermost(_LOWERED_TEXT, _lowered, text, LOWERED)
@@ -177,6 +178,13 @@ def _raised(match: re.Match[str]) -> str:
         return f"{lead}{content}{trail}"
     if before.isalnum() or (before and before in _BASES) or (bare[:1].isdigit() and _ends_in_point(match)):
         return f"^{content}{trail}"
+    if before in _STOPS and bare[:1].isdigit() and not joins_symbol(bare, following):
+        # An untagged reference after a sentence: `al.^1`, so that it is no decimal.
+        return f"^{content}{trail}"
+    beside = before in _SIGNS and _SIGN_BESIDE.search(match.string[max(0, match.start() - 8) : match.start()])
+    if beside and bare.isdecimal() and not joins_symbol(bare, following):
+        # The sign of 10^-3, not raised with its number.
+        return f"^{content}{trail}"
     earlier = match.string[max(0, match.start() - _REACH) : match.start()].rstrip()
     if before.isspace() and earlier[-1:].isalnum() and (bare[:1] in _SIGNS or bare[-1:].isdigit()):
         if bare[:1] in _SIGNS and _TAKES_POWER.search(earlier[-8:]):
@@ -186,26 +194,6 @@ def _raised(match: re.Match[str]) -> str:
     if not trail and following[:1].isalnum() and not joins_symbol(bare, following):
         trail = " "
     return f"{content}{trail}"
-
-
-def joins_symbol(raised: str, following: str) -> bool:
-    """Whether a raised text belongs to the symbol after it: `99m` to `Tc`, `o` to `C`, but no `2` to `DNA`.
-
-    A mass number lies between 1.5 and 3 times the protons of its element; hydrogen has 1 too.
-    """
-    if raised in ("o", "O", "0"):
-        return _DEGREES.match(following) is not None
-    if raised == "m":
-        return following.startswith("Tc")
-    number, symbol = _MASS.fullmatch(raised), _SYMBOL.match(following)
-    if number is None or symbol is None:
-        return False
-    protons, mass = ELEMENTS.get(symbol[0].capitalize(), 0), int(number[1])
-    if protons and (1.5 * protons <= mass <= 3 * protons or protons == mass == 1):
-        return True
-    # `CO` is carbon with oxygen, and `60CO` cobalt.
-    protons = ELEMENTS.get(following[0], 0) if len(symbol[0]) == 2 and symbol[0].isupper() else 0
-    return protons > 1 and 1.5 * protons <= mass <= 3 * protons and _LOWERED_SOON.match(following) is not None
 
 
 def _lowered(match: re.Match[str]) -> str:

@@ -198,6 +198,12 @@ def _inline_formula(element: Any, out: list[str], context: Context) -> None:
         _block(label, out, context)
 
 
+def _display_formula(element: Any, out: list[str], context: Context) -> None:
+    out.append(" ")
+    _inline_formula(element, out, context)
+    out.append(" ")
+
+
 def _alternatives(element: Any, out: list[str], context: Context) -> None:
     child = preferred(element)
     if child is None:
@@ -271,7 +277,7 @@ HANDLERS: dict[Any, Handler] = {
     f"{MATHML}math": _mathml,
     "tex-math": _tex,
     "inline-formula": _inline_formula,
-    "disp-formula": _inline_formula,
+    "disp-formula": _display_formula,
     "alternatives": _alternatives,
     "graphic": _graphic,
     "inline-graphic": _graphic,

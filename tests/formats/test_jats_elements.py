@@ -143,6 +143,14 @@ def test_a_citation_after_an_interval_is_still_a_citation() -> None:
         ("<sup>b</sup>No hit", "b No hit"),
         ("<sup>1</sup>At 12 h", "1 At 12 h"),
         ("(<sup>o</sup>C)", "(oC)"),
+        # A sign raised apart from its number, or not raised at all.
+        ("5 mL<bold><sup>-</sup></bold><sup>1</sup>", "5 mL^-1"),
+        ("10<sup>-</sup><sup>3</sup>", "10^-3"),
+        ("10-<sup>3</sup> M", "10-^3 M"),
+        ("worm<sup>5</sup><sup>-</sup><sup>7</sup>", "worm^5-7"),
+        ("urea-<sup>15</sup>N and [1-<sup>14</sup>C]", "urea-15N and [1-14C]"),
+        # A reference nobody tagged: no decimal, and never taken for a mark.
+        ("Lu et al.<sup>1</sup> found 5 mg.<sup>2,3</sup>", "Lu et al.^1 found 5 mg.^2,3"),
     ],
 )
 def test_a_raised_number_joins_the_symbol_of_its_element_and_no_other_word(markup: str, text: str) -> None:
