@@ -23,6 +23,7 @@ _FEWEST_LINES = 3
 _MOST_CROSSING = 0.35
 _FEWEST_WORDS = 3
 _MAX_DEPTH = 3
+_MOST_BY_FILE = 60
 
 
 @dataclass(slots=True)
@@ -127,6 +128,7 @@ def columns(pieces: list[Piece], known: list[float], depth: int = 0) -> list[lis
     gutter = _gutter(pieces) if depth < _MAX_DEPTH else None
     if gutter is None and depth < _MAX_DEPTH:
         gutter = next((x for x in known if _again(pieces, x)), None)
+        gutter = gutter or _gutter_of_the_file(pieces)
     if gutter is not None and depth == 0 and gutter not in known:
         known.clear()
     if gutter is not None and gutter not in known:
@@ -212,6 +214,35 @@ def _gutter(pieces: list[Piece]) -> float | None:
         if best is None or key < best:
             best = key
     return best[2] if best else None
+
+
+def _gutter_of_the_file(pieces: list[Piece]) -> float | None:
+    """Where a few lines are parted that the file holds column after column, though they stand beside each other."""
+    if not 2 <= len(pieces) <= _MOST_BY_FILE:
+        return None
+    # A page number says nothing, wherever it stands.
+    pieces = [piece for piece in pieces if any(map(str.isalpha, piece.text))]
+    x0, x1 = min((piece.x0 for piece in pieces), default=0.0), max((piece.x1 for piece in pieces), default=0.0)
+    for start in _apart(sorted(piece.x0 for piece in pieces if x0 + 0.2 * (x1 - x0) < piece.x0 < x0 + 0.8 * (x1 - x0))):
+        left = [piece for piece in pieces if piece.x1 <= start]
+        right = [piece for piece in pieces if piece.x0 >= start]
+        if not left or not right or len(pieces) - len(left) - len(right) > _MOST_CROSSING * len(pieces):
+            continue
+        if any(piece.table for piece in left + right):
+            continue
+        lane = min(piece.x0 for piece in right) - max(piece.x1 for piece in left)
+        size = statistics.median(piece.size for piece in left + right)
+        # Rows would have been written from the left to the right, and from the top.
+        later = max(w.order for p in left for w in p.words) < min(w.order for p in right for w in p.words)
+        below = min(piece.bottom for piece in left) < max(piece.bottom for piece in right) - size
+        if lane >= _GUTTER * size and later and below and _worded(left) and _worded(right):
+            return start - 0.3 * size
+    return None
+
+
+def _worded(pieces: list[Piece]) -> bool:
+    words = [sum(any(map(str.isalpha, word.text)) for word in piece.words) for piece in pieces]
+    return statistics.median(words) >= _FEWEST_WORDS
 
 
 def _again(pieces: list[Piece], x: float) -> bool:

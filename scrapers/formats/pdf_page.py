@@ -36,6 +36,8 @@ class Word:
     """The baseline."""
     size: float
     bold: bool = False
+    order: int = 0
+    """Its place in the file."""
 
 
 @dataclass(slots=True)
@@ -121,13 +123,29 @@ def _words(runs: list[Run]) -> list[Word]:
         raised = False
     if word is not None:
         words.append(word)
-    words = _raised(words)
-    for word in words:
+    words = _raised(_once(words))
+    for number, word in enumerate(words):
+        word.order = number
         if _RAISE in word.text:
             word.text = _RAISED.sub(_written, word.text)
         if _LOWER in word.text:
             word.text = word.text.replace(_LOWER, "")
     return words
+
+
+def _once(words: list[Word]) -> list[Word]:
+    """Words without those drawn over the same word again, as shadows and bold type are made."""
+    seen: dict[tuple[str, int], list[Word]] = {}
+    kept = []
+    for word in words:
+        at = round(word.y)
+        places = [one for y in (at - 1, at, at + 1) for one in seen.get((word.text, y), ())]
+        em = 0.15 * word.size
+        if any(abs(one.x0 - word.x0) < em and abs(one.y - word.y) < em and one.size == word.size for one in places):
+            continue
+        seen.setdefault((word.text, at), []).append(word)
+        kept.append(word)
+    return kept
 
 
 def _raised(words: list[Word]) -> list[Word]:

@@ -199,3 +199,18 @@ def test_spans_of_a_drawn_grid_stand_in_each_of_their_cells() -> None:
     assert read_here(bytes(made.output())).text == (
         "| Drug | Dose in mg | Dose in mg |\n| --- | --- | --- |\n| Drug | Start | Most |\n| zinc | 5 | <10 |"
     )
+
+
+def test_words_drawn_over_themselves_are_read_once() -> None:
+    made = document()
+    made.add_page()
+    for shift in (0.0, 0.1, 0.2):
+        made.text(20 + shift, 20, "2,499 dead of 2,499, 0 of 0")
+    assert read_here(bytes(made.output())).text == "2,499 dead of 2,499, 0 of 0"
+
+
+def test_a_last_line_alone_in_the_next_column_comes_after_the_first_column() -> None:
+    marks: list[Mark] = [(20, 20 + 5 * n, 10, f"line {n} of the first column, which goes") for n in range(4)]
+    marks += [(110, 20, 10, "on in the second with 5 mg.")]
+    text = page_of(marks)
+    assert text.endswith("line 3 of the first column, which goes on in the second with 5 mg.")
