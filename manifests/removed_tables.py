@@ -49,9 +49,9 @@ def removed_tables(build: Store, source: str = "") -> list[Table]:
     ]
     by_rule = Table("By rule", RULE_COLUMNS, rules)
     left = [
-        {"source": name, "what": what, "amount": n}
+        {"source": name, "what": what, **{form: of["extraction"].get(f"{what}_{form}", 0) for form in LEFT_OUT_FORMS}}
         for name, of in chosen.items()
-        for what, n in of["extraction"].items()
+        for what in dict.fromkeys(key.rpartition("_")[0] for key in of["extraction"])
     ]
     note = (
         "Visible text of the payload that extraction left out as whole blocks; formats that cannot tell are not here."
@@ -83,7 +83,12 @@ RULE_COLUMNS = (
     Column("removed_digits", "digits removed", "count"),
     Column("added_digits", "added", "count"),
 )
-LEFT_OUT_COLUMNS = (Column("source", "source"), Column("what", "what"), Column("amount", "amount", "count"))
+LEFT_OUT_FORMS = ("characters", "digits")
+LEFT_OUT_COLUMNS = (
+    Column("source", "source"),
+    Column("what", "what"),
+    *(Column(form, form, "count") for form in LEFT_OUT_FORMS),
+)
 
 
 def _source_row(

@@ -16,6 +16,7 @@ from scrapers.formats.html_blocks import Renderer
 from scrapers.formats.html_main import main_content
 from scrapers.formats.html_source import decode, parse
 from scrapers.formats.inline import normalise
+from scrapers.formats.left_out import visible
 
 __all__ = ["HtmlText", "decode", "fragment_to_text", "html_to_text"]
 
@@ -42,10 +43,12 @@ def html_to_text(
     counts: dict[str, int] = {}
     soup = parse(html, counts)
     title = _page_title(soup)
+    page = visible((soup.body or soup).get_text())
     _drop(soup, drop, counts)
     roots = _roots(soup, (root,) if isinstance(root, str) else root)
     if not roots:
         roots = main_content(soup, url, counts)
+    _count_outside(page, roots, counts)
     renderer = Renderer(counts)
     for element in roots:
         renderer.render(element)
@@ -71,6 +74,16 @@ def _page_title(soup: BeautifulSoup) -> str:
     if headings:
         return " ".join(headings[0].get_text().split())
     return " ".join(soup.title.get_text().split()) if soup.title else ""
+
+
+def _count_outside(page: tuple[int, int], roots: Sequence[Any], counts: dict[str, int]) -> None:
+    """Characters and digits of the page that no root holds: menus, footers, and what selectors dropped."""
+    inside = [visible(element.get_text()) for element in roots]
+    for place, what in enumerate(("characters", "digits")):
+        # Roots may lie inside each other, and are then read, and counted, twice.
+        outside = page[place] - sum(one[place] for one in inside)
+        if outside > 0:
+            counts[f"extract.outside_content_{what}"] = outside
 
 
 def _drop(soup: BeautifulSoup, selectors: Sequence[str], counts: dict[str, int]) -> None:

@@ -210,7 +210,7 @@ def _abstracts(meta: Any, lang: str, blocks: list[str], context: Context) -> str
     for element in meta.iterfind("abstract"):
         kind = (element.get("abstract-type") or "").strip().lower()
         if kind in _SHORT_ABSTRACTS:
-            context.count("extract.short_abstracts")
+            context.leave_out("short_abstracts", element)
             continue
         parts = _abstract_blocks(element, context)
         if not parts:
@@ -240,7 +240,7 @@ def _abstract_blocks(element: Any, context: Context) -> list[str]:
             label = collapse(title_of(child, context)).rstrip(".:")
             removed = removed_by_title(label)
             if removed:
-                context.count(f"extract.{removed}")
+                context.leave_out(removed, child)
                 continue
             render(child, parts, 3, context, skip=("title", "label"))
             if label and parts:

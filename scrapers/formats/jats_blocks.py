@@ -49,7 +49,7 @@ def render_one(element: Any, blocks: Blocks, depth: int, context: Context) -> No
     if handler is not None:
         handler(element, blocks, depth, context)
     elif tag in REMOVED_ELEMENTS:
-        removed(REMOVED_ELEMENTS[tag], context)
+        removed(REMOVED_ELEMENTS[tag], context, element)
     elif _holds_blocks(element):
         render(element, blocks, depth, context)
     else:
@@ -80,9 +80,9 @@ def append(text: str, blocks: Blocks, context: Context) -> None:
         context.notes.clear()
 
 
-def removed(name: str, context: Context) -> None:
-    """Count one block that leaves whole."""
-    context.count(f"extract.{name}")
+def removed(name: str, context: Context, element: Any) -> None:
+    """Count one block that leaves whole, and its text."""
+    context.leave_out(name, element)
 
 
 def _holds_blocks(element: Any) -> bool:
@@ -119,7 +119,7 @@ def section(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     title = title_of(element, context)
     reason = reason or removed_by_title(title)
     if reason:
-        removed(reason, context)
+        removed(reason, context, element)
         return
     start = len(blocks)
     if title:
@@ -227,8 +227,8 @@ def register(handlers: dict[Any, Handler]) -> None:
 
 
 def _leaves(name: str) -> Handler:
-    def handle(_element: Any, _blocks: Blocks, _depth: int, context: Context) -> None:
-        removed(name, context)
+    def handle(element: Any, _blocks: Blocks, _depth: int, context: Context) -> None:
+        removed(name, context, element)
 
     return handle
 

@@ -77,7 +77,7 @@ def _footnote(element: Any, blocks: Blocks, depth: int, context: Context) -> Non
 def _footnotes(element: Any, blocks: Blocks, depth: int, context: Context) -> None:
     title = title_of(element, context)
     if removed_by_title(title):
-        removed("author_notes", context)
+        removed("author_notes", context, element)
         return
     start = len(blocks)
     for note in element:
@@ -85,7 +85,7 @@ def _footnotes(element: Any, blocks: Blocks, depth: int, context: Context) -> No
             parts: Blocks = []
             name = removed_footnote(note, collapse("".join(note.itertext())))
             if name:
-                removed(name, context)
+                removed(name, context, note)
                 continue
             _footnote(note, parts, depth, context)
             blocks += parts

@@ -25,6 +25,7 @@ from scrapers.formats.inline import (
     finish,
 )
 from scrapers.formats.jats_citations import References
+from scrapers.formats.left_out import left_out
 from scrapers.formats.mathml import MATHML, linear, tex
 from scrapers.formats.xml_safe import entity_text
 
@@ -48,6 +49,15 @@ class Context:
 
     def count(self, name: str, by: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + by
+
+    def leave_out(self, name: str, element: Any) -> None:
+        """Count `element`, which leaves whole, and how much text leaves with it."""
+        self.count(f"extract.{name}")
+        left_out(self.counts, f"extract.{name}", _text_of(element))
+
+
+def _text_of(element: Any) -> str:
+    return str(etree.tostring(element, method="text", encoding="unicode", with_tail=False))
 
 
 def child_of(element: Any, tag: str) -> Any | None:
@@ -148,7 +158,7 @@ def _block(element: Any, out: list[str], context: Context) -> None:
 
 
 def _skip(element: Any, _out: list[str], context: Context) -> None:
-    context.count("extract." + _SKIPPED[element.tag])
+    context.leave_out(_SKIPPED[element.tag], element)
 
 
 def _footnote(element: Any, _out: list[str], context: Context) -> None:

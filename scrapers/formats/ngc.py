@@ -16,11 +16,13 @@ from scrapers.formats.dates import iso_date
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.html import fragment_to_text
 from scrapers.formats.inline import normalise
+from scrapers.formats.left_out import left_out
 
 _REMOVED_SECTIONS = frozenset({"Disclaimer", "NEATS Assessment"})
 _REMOVED_SECTION = re.compile(r"^(?:Institute of Medicine|Identifying Information)")
 _REMOVED_FIELDS = frozenset({"Guideline Title", "Bibliographic Source(s)", "Guideline Status"})
 _TAGS = "p|div|span|table|thead|tbody|tr|td|th|ul|ol|li|dl|dt|dd|strong|b|em|i|u|a|br|sup|sub|h[1-6]|hr|blockquote"
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _TWICE_ESCAPED = re.compile(rf"&lt;(/?(?:{_TAGS})(?:\s+[\w-]+=[^&<>]*(?:&quot;[^&<>]*&quot;[^&<>]*)*)?\s*/?)&gt;", re.I)
 _NUMBER = re.compile(r"\bNGC:?-?\s?(\d{3,7})\b")
 _DATE = re.compile(r"\b((?:19|20)\d\d)(?:\s+([A-Z][a-z]{2,8}))?(?:\s+(\d{1,2}))?\b")
@@ -70,15 +72,14 @@ def parse(data: bytes) -> NgcSummary:
 def _section(section: Any, counts: dict[str, int]) -> list[str]:
     name = section.get("Name", "")
     if name in _REMOVED_SECTIONS or _REMOVED_SECTION.match(name):
-        counts["extract.administrative_fields"] = counts.get("extract.administrative_fields", 0) + len(
-            section.findall("Field")
-        )
+        for entry in section.iterfind("Field"):
+            _leaves(entry, counts)
         return []
     blocks: list[str] = []
     for entry in section.iterfind("Field"):
         label = entry.get("Name", "")
         if label in _REMOVED_FIELDS:
-            counts["extract.administrative_fields"] = counts.get("extract.administrative_fields", 0) + 1
+            _leaves(entry, counts)
             continue
         inner: list[str] = []
         for value in entry.iterfind("FieldValue"):
@@ -87,6 +88,13 @@ def _section(section: Any, counts: dict[str, int]) -> list[str]:
             blocks.append(f"{'#' * _FIELD_DEPTH} {label}")
             blocks += inner
     return [f"## {name}", *blocks] if blocks else []
+
+
+def _leaves(entry: Any, counts: dict[str, int]) -> None:
+    name = "extract.administrative_fields"
+    counts[name] = counts.get(name, 0) + 1
+    for value in entry.iterfind("FieldValue"):
+        left_out(counts, name, _TAG.sub(" ", value.get("Value", "") or value.text or ""))
 
 
 def _html(value: str, counts: dict[str, int]) -> list[str]:

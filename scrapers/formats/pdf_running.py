@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from scrapers.formats.left_out import left_out
+
 _MARGIN_LINES = 3
 _FEWEST_REPEATS = 3
 _PAGE_NUMBER = re.compile(
@@ -34,6 +36,7 @@ def running_lines(pages: list[list[str]], counts: dict[str, int]) -> list[tuple[
                 taken[end] += 1
                 name = "extract.page_numbers" if own else "extract.running_lines"
                 counts[name] = counts.get(name, 0) + 1
+                left_out(counts, name, line)
         removed.append((taken[0], taken[1]))
     return removed
 

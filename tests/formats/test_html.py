@@ -79,7 +79,20 @@ def test_dropped_selectors_and_pictures_are_counted() -> None:
         "extract.dropped_by_selector": 2,
         "extract.embedded_pictures": 1,
         "extract.pictures": 1,
+        "extract.outside_content_characters": 2,
     }
+
+
+def test_what_a_page_says_outside_its_content_is_counted() -> None:
+    page = (
+        "<body><nav>Menu 12</nav><main><p>Give 5 mg.</p><p class='ad'>Call 555</p></main><footer>2026</footer></body>"
+    )
+    found = html_to_text(page, root="main", drop=(".ad",))
+    assert found.text == "Give 5 mg."
+    assert found.counts["extract.outside_content_characters"] == len("Menu12Call5552026")
+    assert found.counts["extract.outside_content_digits"] == 9
+    whole = html_to_text("<body><p>Give 5 mg.</p></body>", root="body").counts
+    assert not [name for name in whole if name.startswith("extract.outside")]
 
 
 def test_several_roots_are_read_once_and_in_order() -> None:

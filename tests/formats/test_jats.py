@@ -220,6 +220,9 @@ def test_back_matter_leaves_as_counted_blocks_and_glossaries_stay() -> None:
     assert parsed.text == "b\n\n## Abbreviations\n\n- BP: blood pressure\n\n## Appendix\n\nDose 5 mg"
     for name in ("acknowledgements", "competing_interests", "funding", "data_availability", "references"):
         assert parsed.counts[f"extract.{name}"] == 1
+        # How much text left with each is told too: its one digit, and its letters.
+        assert parsed.counts[f"extract.{name}_digits"] == 1
+    assert parsed.counts["extract.acknowledgements_characters"] == len("Thanks1")
 
 
 def test_a_section_that_only_mentions_funding_stays() -> None:

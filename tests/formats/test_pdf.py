@@ -43,7 +43,14 @@ def test_running_lines_and_page_numbers_leave_and_numbers_stay() -> None:
     found = pdf_to_text(pdf(pages))
     assert found.pages == 8
     assert "version" not in found.text
-    assert found.counts == {"extract.running_lines": 8, "extract.page_numbers": 8}
+    assert found.counts == {
+        "extract.running_lines": 8,
+        "extract.running_lines_characters": 8 * len("Guidelineongout,version2"),
+        "extract.running_lines_digits": 8,
+        "extract.page_numbers": 8,
+        "extract.page_numbers_characters": 8 * len("Page5of99") + 3,
+        "extract.page_numbers_digits": 8 * 3 + 3,
+    }
     assert [int(dose) for dose in re.findall(r"Dose (\d+) mg", found.text)] == [n * 100 for n in range(1, 9)]
     assert found.text.count("120/80") == 8
 
@@ -51,7 +58,11 @@ def test_running_lines_and_page_numbers_leave_and_numbers_stay() -> None:
 def test_a_running_head_that_holds_the_page_number_leaves_on_left_and_right_pages() -> None:
     heads = [f"{n} Gout in adults" if n % 2 == 0 else f"Gout in adults {n}" for n in range(211, 219)]
     found = pdf_to_text(pdf([[head, f"{LINE} {n}.", f"Give {n} mg"] for n, head in enumerate(heads)]))
-    assert found.counts == {"extract.running_lines": 8}
+    assert found.counts == {
+        "extract.running_lines": 8,
+        "extract.running_lines_characters": 8 * len("211Goutinadults"),
+        "extract.running_lines_digits": 8 * 3,
+    }
     assert "Gout" not in found.text
     assert re.findall(r"Give (\d) mg", found.text) == list("01234567")
 

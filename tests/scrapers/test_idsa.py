@@ -137,7 +137,8 @@ def test_golden_page(tmp_path: Path) -> None:
     assert (found.document_status, found.licence) == ("archived", "LicenseRef-IDSA")
     assert found.counts == {
         "extract.citation_marks": 1, "extract.contents": 1, "extract.dropped_by_selector": 4,
-        "extract.navigation": 1, "extract.references": 1,
+        "extract.navigation": 1, "extract.references": 1, "extract.outside_content_characters": 29,
+        "extract.outside_content_digits": 2,
     }  # fmt: skip
 
 

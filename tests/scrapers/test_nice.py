@@ -375,6 +375,7 @@ def test_golden_guideline() -> None:
         "extract.process_notes": 1,
         "extract.dropped_by_selector": counts["extract.dropped_by_selector"],
         "extract.embedded_pictures": 1,
+        "extract.outside_content_characters": 34,
     }
 
 

@@ -158,7 +158,7 @@ def test_golden_page(tmp_path: Path) -> None:
     # The day stood inside the references, which went as a whole.
     assert found.counts == {
         "extract.before_key_points": 3, "extract.dropped_by_selector": 2, "extract.left_out_sections": 1,
-        "extract.references": 1,
+        "extract.references": 1, "extract.outside_content_characters": 66,
     }  # fmt: skip
 
 
