@@ -29,7 +29,7 @@ from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 3,
-    "prepare": 6,
+    "prepare": 7,
     "dedup": 1,
     "tokenize": 1,
     "weigh": 1,
