@@ -12,8 +12,8 @@ import unicodedata
 from collections import Counter
 from typing import Literal
 
-from filters.boilerplate import removable
 from filters.characters import ODD, ODD_ASCII, replacement
+from filters.furniture import removable
 from filters.lines import without_gaps
 from filters.numbers import NumberToken, numeric_tokens
 from filters.rule import Drop, Edit, Keep, Rule, Verdict

@@ -8,7 +8,7 @@ A threshold that drops a guideline is the wrong threshold: this table is where i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,11 +160,27 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.2f}"
 
 
+def texts_of(paths: Iterable[Path]) -> Iterator[str]:
+    """The `text` column of Parquet files and the `text` field of JSON lines, in the order of names."""
+    import orjson
+    import pyarrow.parquet as pq
+
+    for path in paths:
+        if path.is_dir():
+            # A finished prepare stage: its other tables have no text.
+            yield from texts_of(sorted({*path.glob("text/*.parquet"), *path.glob("*.parquet"), *path.glob("*.jsonl")}))
+        elif path.suffix == ".parquet":
+            for batch in pq.ParquetFile(path).iter_batches(columns=["text"], batch_size=1_000):
+                yield from batch.column("text").to_pylist()
+        else:
+            with path.open("rb") as stream:
+                for row in stream:
+                    yield orjson.loads(row)["text"]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Write the table for texts of your own: KIND=FILE or KIND=FOLDER, Parquet or JSON lines with `text`."""
     import argparse
-
-    from filters.boilerplate import texts_of
 
     parser = argparse.ArgumentParser(prog="python -m filters.quality_report", description=main.__doc__)
     parser.add_argument("kinds", nargs="+", metavar="KIND=FILE")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from manifests.assemble import DOCUMENTS_FILE, MEASURES_FILE, PLACEMENTS_FILE
+from manifests.boilerplate_side import removed_lines
 from manifests.build import recipe, rules_of, sources
 from manifests.query import document, scan
 from manifests.reasons import KEPT, reason
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PLACES_SHOWN = 5
 MEMBERS_SHOWN = 8
+LINES_SHOWN = 8
 
 
 def explain(build: Store, doc_id: str) -> dict[str, Any]:
@@ -24,6 +26,8 @@ def explain(build: Store, doc_id: str) -> dict[str, Any]:
     row = document(build, doc_id)
     entry = sources(build)[row["source"]]
     cluster = _cluster(build, row)
+    measures = _measures(build, doc_id)
+    boilerplate = removed_lines(build, row["source"], measures)
     return {
         "doc_id": doc_id,
         "source": {
@@ -40,7 +44,8 @@ def explain(build: Store, doc_id: str) -> dict[str, Any]:
         },
         **{key: row[key] for key in ("fate", "fate_value", "fate_threshold")},
         "sentence": _sentence(row, cluster),
-        "rules": _rules(build, row),
+        "rules": _rules(build, row, measures),
+        "boilerplate": boilerplate,
         "cluster": cluster,
         "phi": {"action": row["phi_action"], "identifiers": row["phi_count"]},
         "training": _training(build, row),
@@ -65,14 +70,19 @@ def _sentence(row: Mapping[str, Any], cluster: Mapping[str, Any] | None) -> str:
     return " ".join(words)
 
 
-def _rules(build: Store, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each rule of the recipe, in order, as this document met it."""
+def _measures(build: Store, doc_id: str) -> dict[str, dict[str, float]]:
+    """Rule -> measure -> value."""
     import polars as pl
 
-    found = scan(build, MEASURES_FILE).filter(pl.col("doc_id") == row["doc_id"]).sort("rule", "measure").collect()
+    found = scan(build, MEASURES_FILE).filter(pl.col("doc_id") == doc_id).sort("rule", "measure").collect()
     measures: dict[str, dict[str, float]] = {}
     for one in found.to_dicts():
         measures.setdefault(one["rule"], {})[one["measure"]] = one["value"]
+    return measures
+
+
+def _rules(build: Store, row: Mapping[str, Any], measures: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Each rule of the recipe, in order, as this document met it."""
     edited = set(filter(None, row["edits"].split(",")))
     rules = rules_of(recipe(build), row["source"])
     dropped_by = _dropping_rule([name for name, _ in rules], row["fate"], measures)
@@ -169,6 +179,7 @@ def _lines(found: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
         ("address", [document["url"]] if document["url"] else []),
         ("payload", [f"sha256 {document['raw_ref']}"] if document["raw_ref"] else []),
         ("rules", [_rule_line(rule) for rule in found["rules"]]),
+        ("boilerplate", _boilerplate_lines(found["boilerplate"])),
         ("identifiers", [_phi_line(found["phi"])] if found["phi"]["action"] else []),
         ("duplicates", _cluster_lines(found)),
         ("training", _training_lines(found["training"])),
@@ -181,6 +192,16 @@ def _rule_line(rule: Mapping[str, Any]) -> str:
     limits = ", ".join(f"{name} = {value}" for name, value in rule["parameters"].items() if not isinstance(value, dict))
     told = "; ".join(filter(None, (measures, f"recipe: {limits}" if limits else "")))
     return f"{rule['rule']:<22} {rule['outcome']:<11} {told}".rstrip()
+
+
+def _boilerplate_lines(removed: Mapping[str, Any] | None) -> list[str]:
+    if removed is None:
+        return []
+    told = [f"  {one['times']} x {one['line'] or one['hash'] + ' (words not told)'}" for one in removed["which"]]
+    left = len(told) - LINES_SHOWN
+    more = [f"  and {counted(left, 'more line')}"] if left > 0 else []
+    size = counted(removed["characters"], "character")
+    return [f"{counted(removed['lines'], 'line')} removed, {size}", *told[:LINES_SHOWN], *more]
 
 
 def _phi_line(phi: Mapping[str, Any]) -> str:

@@ -31,6 +31,11 @@ def doc_key(doc_id: str) -> int:
     return xxhash.xxh3_64_intdigest(doc_id.encode())
 
 
+def line_key(line: str) -> int:
+    """The 64-bit name of a line of boilerplate in its normal form: xxh3_64 of its UTF-8, seed 0."""
+    return xxhash.xxh3_64_intdigest(line.encode())
+
+
 def normalised(text: str) -> str:
     """`text` with case, typography and white space evened out; every letter, digit and comparator stays."""
     # Superscripts must survive: NFKC would turn 10⁻³ into 10-3, so NFC it is.

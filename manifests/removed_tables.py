@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from manifests.boilerplate import RULE as BOILERPLATE
 from manifests.books import Problems
 from manifests.build import recipe, sources_in_order, stages
 from manifests.removed import (
@@ -23,8 +24,6 @@ from manifests.report_parts import Bar, Section
 from manifests.store import Store
 from manifests.tables import SMALL_CELL, Column, Table
 from manifests.verify_books import Check, Lies
-
-BOILERPLATE = "clean.boilerplate"
 
 NOTE = (
     "Kept documents; shares of what extraction gave. Characters: what a rule took and did not replace, white space "

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from manifests.assemble import DOCUMENTS_FILE
+from manifests.boilerplate_side import boilerplate_section
 from manifests.build import INDEX, RECIPE, mixture, read_json, sources_in_order
 from manifests.figures import HUES, compact
 from manifests.query import scan
@@ -46,6 +47,7 @@ def gather(build: Store) -> ReportFacts:
         languages_section(build),
         licences_section(build),
         identifiers_section(build),
+        *filter(None, [boilerplate_section(build)]),
         duplicates_section(build),
         removed_section(build, hues),
         quarantine_section(build, entries),

@@ -87,6 +87,24 @@ PLACEMENTS = pa.schema(
 )
 """placements.parquet: where every stored token of every document is, sorted by (shard, row, start)."""
 
+BOILERPLATE = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("line_hash", pa.string(), nullable=False),  # 16 hex digits of manifests.identity.line_key
+        pa.field("line", pa.string(), nullable=False),  # in its normal form; empty if withheld
+        pa.field("withheld", pa.string(), nullable=False),  # ``, `restricted`, `person` or `not told` by its file
+        pa.field("kind", pa.string(), nullable=False),  # why it was learnt: `notice`, `navigation`, `publication`
+        pa.field("characters", pa.int32()),  # of the line in its normal form
+        pa.field("documents", pa.int64()),  # of the source that hold it, where it was learnt
+        pa.field("share", pa.float64()),  # of `documents_read`
+        pa.field("documents_read", pa.int64()),  # documents that were counted
+        pa.field("removed_in", pa.int64(), nullable=False),  # documents of this build that lost it
+        pa.field("occurrences", pa.int64(), nullable=False),  # times it was removed
+        pa.field("characters_removed", pa.int64(), nullable=False),  # of its occurrences as they stood
+    ]
+)
+"""boilerplate.parquet: lines removed for being repeated by their source, sorted by (source, line_hash)."""
+
 QUARANTINE = pa.schema(
     [
         pa.field("item", pa.string(), nullable=False),

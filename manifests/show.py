@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-OF_ONE_SOURCE = ("removed",)
+OF_ONE_SOURCE = ("removed", "boilerplate")
 
 
 def show(build: Store, what: str, source: str = "") -> dict[str, Any]:
     """The tables of one side (`manifests.sides.SIDES`), as plain values; RecipeError names the nearest.
 
-    `source`: of one source alone, for sides that can (`removed`).
+    `source`: of one source alone, for sides that can (`removed`, `boilerplate`).
     """
     if what not in SIDES:
         near = difflib.get_close_matches(what, SIDES, n=1)

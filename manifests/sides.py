@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from manifests.assemble import DOCUMENTS_FILE
+from manifests.boilerplate_side import boilerplate_tables
 from manifests.build import ACTIVE_STAGES, mixture, sources_in_order, stages
 from manifests.licences import LicenceClass, classify
 from manifests.query import scan
@@ -291,5 +292,6 @@ SIDES: dict[str, Any] = {
     "dedup": dedup_tables,
     "removed": removed_tables,
     "stages": stages_tables,
+    "boilerplate": boilerplate_tables,
 }
 """Name of a side -> function of the build."""

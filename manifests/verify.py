@@ -18,6 +18,7 @@ from manifests.errors import CorpusError
 from manifests.recount import Pieces, ShardCounts, compare_documents, recount
 from manifests.removed_tables import removed_checks
 from manifests.store import Store
+from manifests.verify_boilerplate import boilerplate_checks
 from manifests.verify_books import Check, corpus_checks, mixture_checks, quarantine_checks, source_checks, stage_checks
 from manifests.write import DIGESTS, OUTSIDE_DIGESTS, read_digests
 
@@ -73,6 +74,7 @@ def verify(build: Store, *, fast: bool = False, finished: bool = True) -> list[C
     add("quarantine", lambda: quarantine_checks(build, sources(build)))
     add("stages", lambda: stage_checks(_need(state.books), stages(build)))
     add("removed", lambda: removed_checks(build, fast=fast))
+    add("boilerplate", lambda: boilerplate_checks(build, sources(build), stages(build), fast=fast))
     add("shards", lambda: _index_checks(build, state))
     if not fast:
         add("shards.content", lambda: _shard_checks(build, state, digests))

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from manifests.assemble import DOCUMENTS_FILE, MEASURES_FILE, PLACEMENTS_FILE, QUARANTINE_FILE
+from manifests.boilerplate import BOILERPLATE_FILE
 from manifests.books import Books
 from manifests.build import ACTIVE_STAGES, RECIPE, corpus
 from manifests.reasons import KEPT, reason
@@ -228,7 +229,7 @@ def corpus_checks(build: Store, books: Books, index: Mapping[str, Any]) -> Itera
     facts.compare("restricted", stated["restricted"], restricted)
     facts.compare("restricted of the shards", index["restricted"], restricted)
     facts.compare("manifest_sha256", stated["manifest_sha256"], build.sha256(DIGESTS))
-    for path in (DOCUMENTS_FILE, MEASURES_FILE, PLACEMENTS_FILE, QUARANTINE_FILE):
+    for path in (DOCUMENTS_FILE, MEASURES_FILE, PLACEMENTS_FILE, QUARANTINE_FILE, BOILERPLATE_FILE):
         name = path.removeprefix("manifest/")
         facts.compare(f"sha256 of {name}", stated["digests"].get(name), build.sha256(path))
     yield facts.check("corpus.facts", "recipe, access and digests of the tables")

@@ -13,7 +13,9 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from filters.boilerplate import read_lines_file
 from manifests.assemble import assemble_documents, assemble_measures, assemble_placements, assemble_quarantine
+from manifests.boilerplate import assemble_boilerplate
 from manifests.identity import canonical_json, fingerprint
 from manifests.merge import PartFile
 from manifests.reasons import KEPT
@@ -23,7 +25,7 @@ from manifests.store import Store
 from manifests.write import CORPUS, write_digests, write_lines
 from mixing.shards import ShardRecord, write_folder_files
 from pipelines.mixture_facts import mixture_facts
-from pipelines.passes import encoder, layout_of, merged_away
+from pipelines.passes import encoder, layout_of, lines_files, merged_away
 from pipelines.plan import Plan
 from pipelines.resolved import RECIPE, resolved_recipe
 
@@ -52,6 +54,7 @@ def assemble(plan: Plan, *, run_facts: Callable[[], dict[str, Any]]) -> bool:
         build,
     )
     assemble_measures(document_parts(plan, "measures"), build)
+    assemble_boilerplate(_listed_lines(plan), build)
     mixed = plan.folder(plan.mix())
     assemble_placements([PartFile(mixed, path) for path in mixed.files("placements")], build)
     assemble_quarantine(_quarantine_parts(plan), build)
@@ -103,6 +106,12 @@ def document_parts(plan: Plan, kind: str) -> list[PartFile]:
             here = mine.filter(pc.equal(mine["part"], path.removeprefix(f"{kind}/")))
             parts.append(PartFile(prepared, path, frozenset(here["doc_id"].to_pylist())))
     return parts
+
+
+def _listed_lines(plan: Plan) -> dict[str, list[Any]]:
+    """The files of boilerplate lines of each source that meets some."""
+    found = {source: [read_lines_file(path) for path in lines_files(plan, source)] for source in plan.recipe.sources}
+    return {source: files for source, files in found.items() if files}
 
 
 def _counted_parts(plan: Plan) -> list[PartFile]:
@@ -240,7 +249,13 @@ def corpus_facts(plan: Plan, lines: list[dict[str, Any]], mixture: dict[str, Any
         ],
         "digests": {
             name: build.sha256(f"manifest/{name}")
-            for name in ("documents.parquet", "measures.parquet", "placements.parquet", "quarantine.parquet")
+            for name in (
+                "documents.parquet",
+                "measures.parquet",
+                "placements.parquet",
+                "quarantine.parquet",
+                "boilerplate.parquet",
+            )
         },
         "manifest_sha256": build.sha256("manifest/manifest-sha256.txt"),
         "files": {

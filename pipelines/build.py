@@ -19,12 +19,13 @@ from manifests.store import Store
 from manifests.verify import verify
 from manifests.write import CORPUS
 from pipelines.acquisition import acquire
-from pipelines.assembly import assemble, run_record
+from pipelines.assembly import assemble, assembled, run_record
 from pipelines.executors import Display, StageRun, own_peak_bytes, run_stages, workers_for
 from pipelines.passes import (
     dedup_run,
     encoder,
     fraction_run,
+    lines_run,
     mix_run,
     prepare_run,
     profile_run,
@@ -87,6 +88,8 @@ def run_build(plan: Plan, *, workers: int = 0, offline: bool = False, display: D
     sources = list(plan.recipe.sources)
     unprepared = [source for source in sources if not stage_is_done(plan.folder(plan.prepare(source)))]
     run([profile_run(plan, source) for source in unprepared])
+    # The manifest lists what was learnt: lost with its stage, it is learnt again for a source that is prepared.
+    run([lines_run(plan, source) for source in (unprepared if assembled(plan) else sources)])
     run([prepare_run(plan, source) for source in unprepared])
     run([dedup_run(plan)])
     run([tokenize_run(plan, source) for source in sources])

@@ -152,9 +152,9 @@ def explain(doc_id: str, build: BuildOption = "", as_json: JsonOption = False) -
 @app.command()
 def show(
     what: Annotated[
-        str, typer.Argument(help="sources, mix, licences, drops, phi, dedup, removed or stages")
+        str, typer.Argument(help="sources, mix, licences, drops, phi, dedup, removed, boilerplate or stages")
     ] = "sources",
-    source: Annotated[str, typer.Option("--source", help="Of one source alone; `removed` can.")] = "",
+    source: Annotated[str, typer.Option("--source", help="Of one source alone; `removed` and `boilerplate` can.")] = "",
     build: BuildOption = "",
     as_json: JsonOption = False,
 ) -> None:

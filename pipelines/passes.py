@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from dedup.resolve import DedupConfig
 from dedup.signatures import MinHashConfig
+from manifests.boilerplate import RULE
 from manifests.store import Store
 from mixing.blocks import blocks_needed
 from mixing.mix import Layout
 from mixing.tokenize import Encoder
 from mixing.weights import Mixture, Part
 from pipelines.executors import StageRun
-from pipelines.plan import ALL, Plan, chunk_by_bytes
+from pipelines.plan import ALL, Plan, RuleUse, chunk_by_bytes
 from pipelines.recipe import resolve_path
 from pipelines.steps.dedup import ResolveDuplicates, source_priority
+from pipelines.steps.lines import LEARNT_FILE, CountLines, resolve_lines
 from pipelines.steps.mix import WriteShard, blocks_of, plan_rows
 from pipelines.steps.prepare import WritePrepared
 from pipelines.steps.profile import RESOLVED_FILE, ProfileItems, resolve_profiles
@@ -54,6 +57,41 @@ def profile_run(plan: Plan, source: str) -> StageRun | None:
     return StageRun(stage, folder, tasks, [block], restricted=config.restricted, units=tasks[-1][1])
 
 
+def lines_run(plan: Plan, source: str) -> StageRun | None:
+    """The declared count-only pass of a source that learns its boilerplate, else None; nothing but what it needs.
+
+    It reads and extracts, and applies the rules that come before `clean.boilerplate`: no identifiers are looked for and
+    no signatures made.
+    """
+    stage, learning = plan.learn_lines(source), plan.learning(source)
+    if stage is None or learning is None:
+        return None
+    config = plan.config(source)
+    folder = plan.folder(stage)
+    tasks, units = _tasks(plan, source)
+    reader = ReadSource(config, plan.raw(source).url, tasks, _resolved(plan, source))
+    rules = [ApplyRule(use.rule, use.parameters) for use in learning.before]
+    counter = CountLines(folder.url, learning.thresholds, restricted=config.restricted)
+    return StageRun(stage, folder, tasks, [reader, *rules, counter], restricted=config.restricted, units=units)
+
+
+def lines_files(plan: Plan, source: str) -> list[str]:
+    """Paths of the files of boilerplate lines that the source meets, learnt ones and the user's own."""
+    return [str(_known(plan, source, use)["lines"]) for use in plan.rules(source) if use.rule == RULE]
+
+
+def _known(plan: Plan, source: str, use: RuleUse) -> Mapping[str, Any]:
+    """The rule's parameters; in the place of lines to be learnt, the file of those that the finished pass learnt."""
+    learning, stage = plan.learning(source), plan.learn_lines(source)
+    if learning is None or stage is None or use != learning.rule:
+        return use.parameters
+    folder = plan.folder(stage)
+    if not folder.exists(LEARNT_FILE):
+        restricted = plan.cards[source].restricted
+        resolve_lines(source, folder, learning.thresholds, restricted=restricted)
+    return {"lines": f"{folder.url}/{LEARNT_FILE}"}
+
+
 def prepare_run(plan: Plan, source: str) -> StageRun:
     """Pass 1 of a source: read, extract, apply the rules, write text, signatures and books."""
     config = plan.config(source)
@@ -61,7 +99,7 @@ def prepare_run(plan: Plan, source: str) -> StageRun:
     folder = plan.folder(stage)
     tasks, units = _tasks(plan, source)
     reader = ReadSource(config, plan.raw(source).url, tasks, _resolved(plan, source))
-    rules = [ApplyRule(use.rule, use.parameters) for use in plan.rules(source)]
+    rules = [ApplyRule(use.rule, _known(plan, source, use)) for use in plan.rules(source)]
     writer = WritePrepared(folder.url, reader, minhash_config(plan), restricted=config.restricted)
     return StageRun(stage, folder, tasks, [reader, *rules, writer], restricted=config.restricted, units=units)
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from filters.boilerplate import LEARN
 from filters.rule import check_parameters, factory, resource_files, version
 from manifests.cards import Card, find_card, load_card
 from manifests.errors import RecipeError
@@ -22,6 +23,7 @@ from manifests.identity import fingerprint
 from manifests.schema import SCHEMA_VERSION
 from manifests.store import Store
 from pipelines import snapshots
+from pipelines.learning import Learning, learning_of
 from pipelines.recipe import Recipe, RuleSection, SourceSection, resolve_path
 from pipelines.resolved import NOT_IDENTITY, RECIPE, resolved_recipe
 from pipelines.stage import Stage, stage_is_done
@@ -35,7 +37,8 @@ STEP_VERSIONS = {
     "weigh": 1,
     "fraction": 1,
     "mix": 1,
-    "assemble": 1,
+    "assemble": 2,
+    "lines": 1,
 }
 """Raised when a step's own code changes its bytes; part of the fingerprint of the step."""
 
@@ -43,6 +46,8 @@ FILE_PARAMETERS = ("model", "index", "policy", "lines", "journals", "citations")
 """Rule parameters that name a file: the file's content, not its path, is in the fingerprint."""
 
 ALL = "all"
+
+LINES_WHY = "; one more reading: clean.boilerplate learns the lines that the source repeats"
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,8 @@ class Plan:
             parameters.setdefault("policy", self.cards[source].phi_policy)
         contents = dict(parameters)
         for name in FILE_PARAMETERS:
+            if name == "lines" and parameters.get(name) == LEARN:
+                continue
             if isinstance(path := parameters.get(name), str) and (name != "policy" or path.endswith(".toml")):
                 parameters[name] = str(resolve_path(path, base=self.base))
                 contents[name] = file_sha256(parameters[name])
@@ -197,6 +204,7 @@ class Plan:
         for source in self.recipe.sources:
             for use in self.rules(source):
                 check_parameters(use.rule, use.parameters)
+            self.learning(source)
         if needs := self.needs():
             raise RecipeError("not ready to run:\n  " + "\n  ".join(needs) + "\n", where=self.recipe.name)
 
@@ -209,21 +217,49 @@ class Plan:
     def profile(self, source: str) -> Stage:
         return self.stage("profile", source, {"payloads": self.digest(source), "options": self._options(source)})
 
+    def learning(self, source: str) -> Learning | None:
+        """What the source's pass for boilerplate lines does; None for a source that learns none."""
+        return learning_of(self.rules(source), source)
+
+    def learn_lines(self, source: str) -> Stage | None:
+        """The declared count-only pass of a source that learns its boilerplate, else None."""
+        found = self.learning(source)
+        if found is None:
+            return None
+        return self.stage(
+            "lines",
+            source,
+            {
+                # The readers' changes are told by the version of prepare, and this pass reads with them.
+                "read": STEP_VERSIONS["prepare"],
+                **self._read_inputs(source),
+                "before": [use.digest for use in found.before],
+                "rule": found.rule.digest,
+            },
+        )
+
     def prepare(self, source: str) -> Stage:
-        config = self.config(source)
         dedup = self.recipe.dedup
+        learnt = self.learn_lines(source)
         return self.stage(
             "prepare",
             source,
             {
                 "schema": SCHEMA_VERSION,
-                "payloads": self.digest(source),
-                "options": self._options(source),
-                "facts": [config.kind, config.licence, config.restricted],
+                **self._read_inputs(source),
                 "rules": [use.digest for use in self.rules(source)],
                 "signatures": [dedup.bands, dedup.rows, dedup.ngram, dedup.seed],
+                **({"lines": learnt.fingerprint} if learnt else {}),
             },
         )
+
+    def _read_inputs(self, source: str) -> dict[str, Any]:
+        config = self.config(source)
+        return {
+            "payloads": self.digest(source),
+            "options": self._options(source),
+            "facts": [config.kind, config.licence, config.restricted],
+        }
 
     def _options(self, source: str) -> dict[str, Any]:
         # How fast we asked and where files lay does not change what came: the payloads' digest says that.
@@ -302,6 +338,7 @@ class Plan:
         """Every stage in the order of running (profile passes only where the loader has one)."""
         sources = list(self.recipe.sources)
         return [
+            *(learnt for source in sources if (learnt := self.learn_lines(source))),
             *(self.prepare(source) for source in sources),
             self.dedup(),
             *(self.tokenize(source) for source in sources),
@@ -319,10 +356,12 @@ class Plan:
             found.append(_line("acquire", source, self.recipe.sources[source].snapshot, skip=complete, why=why))
         for stage in self.stages():
             if not stage.fingerprint:
-                found.append(_line(stage.name, stage.source, "", skip=False, why="its inputs are not known yet"))
+                why = "its inputs are not known yet" + LINES_WHY * (stage.name == "lines")
+                found.append(_line(stage.name, stage.source, "", skip=False, why=why))
                 continue
             done = stage_is_done(self.folder(stage), self.build if stage.name == "mix" else None)
             why = "finished with these inputs" if done else "no finished result with these inputs"
+            why += LINES_WHY * (stage.name == "lines")
             found.append(_line(stage.name, stage.source, stage.fingerprint, skip=done, why=why))
         built = bool(self.build_fingerprint) and self.out.exists(f"{self.build_path}/corpus.json")
         why = "corpus.json is there" if built else "corpus.json is not there"

@@ -16,15 +16,19 @@ from typing import Any
 import orjson
 import pyarrow.dataset as ds
 
+from filters.boilerplate import learning, rule_of_lines
 from filters.edits import edit_measures
+from filters.rule import Rule
 from filters.rule import build as build_rule
+from manifests.boilerplate import RULE as BOILERPLATE
+from manifests.boilerplate import listed_hashes
 from manifests.build import RUN, recipe, sources, stages
 from manifests.document import Document
 from manifests.errors import BuildError, CorpusError
 from manifests.identity import text_hash
 from manifests.reasons import KEPT
 from manifests.store import Store
-from pipelines.plan import Plan
+from pipelines.plan import Plan, RuleUse
 from pipelines.prepared import prepared_range
 from pipelines.recipe import parse_recipe
 from pipelines.steps.dedup import skipped_parts
@@ -177,7 +181,7 @@ class Rereading:
         for use in self.plan.rules(row["source"]):
             before, counted = record.document.text, Counter(record.counts)
             try:
-                record.accept(use.rule, build_rule(use.rule, use.parameters)(record.document))
+                record.accept(use.rule, self._rule(row["source"], use)(record.document))
             except CorpusError:
                 raise
             except Exception as error:
@@ -192,6 +196,12 @@ class Rereading:
                 break
         made = Replay(extracted, record.document.text, record.fate, tuple(steps))
         return replace(made, differences=tuple(self._differences(row, made)))
+
+    def _rule(self, source: str, use: RuleUse) -> Rule:
+        if use.rule == BOILERPLATE and learning(use.parameters) is not None:
+            # What was learnt is in the manifest; the stage that learnt it may be gone.
+            return rule_of_lines(listed_hashes(self.build, source))
+        return build_rule(use.rule, use.parameters)
 
     def _differences(self, row: Mapping[str, Any], made: Replay) -> list[str]:
         found = []

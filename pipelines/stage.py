@@ -21,7 +21,7 @@ class Stage:
     """One step of the build, as planned."""
 
     name: str
-    """`acquire`, `profile`, `prepare`, `dedup`, `tokenize`, `weigh`, `fraction`, `mix`, `assemble`."""
+    """`acquire`, `profile`, `lines`, `prepare`, `dedup`, `tokenize`, `weigh`, `fraction`, `mix`, `assemble`."""
     source: str
     """Source id, or `all`."""
     fingerprint: str

@@ -83,7 +83,7 @@ def next_steps(result: BuildResult) -> str:
     return (
         "Next: open report.html, or ask the manifest:\n"
         f"  .venv/bin/medtrove explain {result.example}\n"
-        "  .venv/bin/medtrove show mix | drops | sources | licences | phi | dedup | removed\n"
+        "  .venv/bin/medtrove show mix | drops | sources | licences | phi | dedup | removed | boilerplate\n"
         "The 129B-token corpus (Me-LLaMA's 15:1:4) is the recipe me-llama-129b. It needs disk, a network, PhysioNet\n"
         "credentials for MIMIC and your model's tokenizer.json; this says what is missing and what would run:\n"
         "  make plan RECIPE=me-llama-129b      then      make corpus RECIPE=me-llama-129b"

@@ -23,9 +23,9 @@ from typing import Any
 
 from lxml import etree
 
-from filters.boilerplate import count_lines, learn
 from filters.clean import clean
 from filters.language import language_rule
+from filters.line_counts import Thresholds, learn
 from filters.quality_report import shares, table
 from filters.rule import Drop
 from manifests.document import Document
@@ -168,8 +168,7 @@ def boilerplate_table(kinds: dict[str, list[str]]) -> str:
         "| --- | ---: | ---: | ---: |",
     ]
     for kind, texts in kinds.items():
-        counts = count_lines(texts)
-        learnt = [len(learn(texts, counts, min_share=s, min_documents=n)) for s, n in ((0.2, 20), (0.05, 3))]
+        learnt = [len(learn(texts, Thresholds(s, n))["lines"]) for s, n in ((0.2, 20), (0.05, 3))]
         rows.append(f"| {kind} | {len(texts):,} | {learnt[0]} | {learnt[1]} |")
     return "\n".join(rows) + "\n"
 

@@ -23,6 +23,7 @@ from manifests.assemble import (
     assemble_placements,
     assemble_quarantine,
 )
+from manifests.boilerplate import assemble_boilerplate
 from manifests.cards import Card
 from manifests.identity import doc_key, sha256_hex
 from manifests.licences import LicenceClass
@@ -277,6 +278,7 @@ class _Maker:
         placements = [PartFile(self.parts, path) for path in self.parts.files("placements")]
         assemble_placements(placements, self.build)
         assemble_quarantine([PartFile(self.parts, "quarantine")], self.build)
+        assemble_boilerplate({}, self.build)
 
     def _json(self, records: dict[str, list[dict[str, Any]]]) -> None:
         build = self.build
@@ -425,7 +427,7 @@ class _Maker:
         for line in lines:
             dropped.update(line["dropped"])
         mixture = build.read_json("manifest/mixture.json")
-        tables = ("documents.parquet", "measures.parquet", "placements.parquet", "quarantine.parquet")
+        tables = ("documents", "measures", "placements", "quarantine", "boilerplate")
         build.write_json(
             "corpus.json",
             {
@@ -444,7 +446,7 @@ class _Maker:
                     "tokens_effective": index["totals"]["tokens"],
                     "rows": index["totals"]["rows"],
                 },
-                "digests": {name: build.sha256(f"manifest/{name}") for name in tables},
+                "digests": {f"{name}.parquet": build.sha256(f"manifest/{name}.parquet") for name in tables},
                 "manifest_sha256": build.sha256("manifest/manifest-sha256.txt"),
                 "files": {name: build.size(name) for name in build.files() if name != "manifest/run.jsonl"},
             },

@@ -31,6 +31,11 @@ def plan_of(table: Table, out: Path, *, acquired: bool = True) -> Plan:
     return plan
 
 
+def rule_of(table: Table, name: str) -> Table:
+    found: Table = next(rule for rule in table["rules"] if rule["rule"] == name)
+    return found
+
+
 def names(plan: Plan) -> dict[str, str]:
     return {f"{stage.name} {stage.source}": stage.fingerprint for stage in plan.stages()}
 
@@ -70,7 +75,7 @@ def test_where_and_how_fast_changes_no_name(table: Table, tmp_path: Path, change
 def effects() -> list[tuple[str, Callable[[Table], object], str, str]]:
     """(what, change, a stage it renames, a stage it leaves alone)."""
     return [
-        ("rule", lambda t: t["rules"][4]["parameters"].update(min_words=26), "prepare cps", ""),
+        ("rule", lambda t: rule_of(t, "quality.words")["parameters"].update(min_words=26), "prepare cps", ""),
         (
             "own rule",
             lambda t: t["sources"]["cps"].update(rules={"quality.words": {"min_words": 9}}),
