@@ -132,14 +132,15 @@ def language_rule(
     *,
     allowed: Sequence[str] = ("en",),
     model: str | None = None,
-    min_chars: int = 200,
+    min_chars: int = 100,
     min_confidence: float = 0.8,
 ) -> Rule:
     """Drop a document that is, with `min_confidence`, in a language not in `allowed`.
 
     `min_chars`: letters below which the text is not judged: then the language that the source declares decides, and
-    a text without one stays (terse notes and drug lists look foreign). `min_confidence`: 232 foreign documents were
-    all measured above 0.95, tables of plant names below 0.8. `model`: path of a fastText language model.
+    a text without one stays (terse notes and drug lists look foreign). Of pieces of 100 to 199 letters 6 of 55,777
+    English ones left, and 97 % of 3,307 Spanish and Portuguese ones. `min_confidence`: 232 foreign documents were all
+    measured above 0.95, tables of plant names below 0.8. `model`: path of a fastText language model.
     """
     if isinstance(allowed, str) or not allowed:
         raise RecipeError(
@@ -182,4 +183,4 @@ def language_rule(
     return rule
 
 
-language_rule.version = 2  # type: ignore[attr-defined]
+language_rule.version = 3  # type: ignore[attr-defined]

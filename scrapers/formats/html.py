@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup
 
 from scrapers.formats.html_blocks import Renderer
 from scrapers.formats.html_main import main_content
@@ -67,10 +67,13 @@ def _page_title(soup: BeautifulSoup) -> str:
     headings = [found for found in soup.find_all("h1") if found.get_text(strip=True)]
     if len(headings) == 1:
         return " ".join(headings[0].get_text().split())
+    said: dict[str, str] = {}
+    for meta in (soup.head or soup).find_all("meta"):
+        for name in (meta.get("property"), meta.get("name")):
+            said.setdefault(str(name or ""), " ".join(str(meta.get("content") or "").split()))
     for name in ("og:title", "dc.title", "citation_title"):
-        meta = soup.find("meta", attrs={"property": name}) or soup.find("meta", attrs={"name": name})
-        if isinstance(meta, Tag) and str(meta.get("content") or "").strip():
-            return " ".join(str(meta["content"]).split())
+        if said.get(name):
+            return said[name]
     if headings:
         return " ".join(headings[0].get_text().split())
     return " ".join(soup.title.get_text().split()) if soup.title else ""
@@ -87,16 +90,18 @@ def _count_outside(page: tuple[int, int], roots: Sequence[Any], counts: dict[str
 
 
 def _drop(soup: BeautifulSoup, selectors: Sequence[str], counts: dict[str, int]) -> None:
-    for selector in selectors:
-        for element in soup.select(selector):
-            if not element.decomposed:
-                element.decompose()
-                counts["extract.dropped_by_selector"] = counts.get("extract.dropped_by_selector", 0) + 1
+    if not selectors:
+        return
+    # One walk for all of them: each takes as long as a tenth of the parse.
+    for element in soup.select(", ".join(selectors)):
+        if not element.decomposed:
+            element.decompose()
+            counts["extract.dropped_by_selector"] = counts.get("extract.dropped_by_selector", 0) + 1
 
 
 def _roots(soup: BeautifulSoup, selectors: Sequence[str]) -> list[Any]:
     for selector in selectors:
-        found = soup.select(selector)
+        found = soup.find_all(selector) if selector.isalnum() else soup.select(selector)
         if found:
             chosen = {id(element) for element in found}
             return [element for element in found if not any(id(parent) in chosen for parent in element.parents)]

@@ -145,3 +145,51 @@ def test_real_lists_stay_and_real_foreign_text_leaves(real_texts: dict[str, list
     for texts in (lists, *(real_texts[kind] for kind in ("guideline", "note", "article", "abstract", "qa"))):
         dropped = sum(isinstance(rule(_document(text)), Drop) for text in texts)
         assert dropped <= gate["english_dropped_max"] * len(texts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Amoxicillin 500 mg PO TID x 7d",
+        "Pneumocystis jirovecii pneumonia",
+        "I10 Essential hypertension; E11.9 Type 2 diabetes mellitus without complications; J44.1 COPD with acute "
+        "exacerbation; N18.3 CKD stage 3; I48.91 Atrial fibrillation; M17.11 Osteoarthritis right knee",
+        "Status post cholecystectomy. Diabetes mellitus. Angina pectoris. Placenta praevia. Cor pulmonale. Lupus "
+        "erythematosus. Anorexia nervosa. Carcinoma in situ. Molluscum contagiosum. Hallux valgus. Delirium tremens.",
+        "Metformin 1000 mg BID. Lisinopril 10 mg qd. ASA 81 mg qd. Furosemide 20 mg PO BID prn edema. Insulin glargine "
+        "20 units SC qhs. Gabapentin 300 mg TID. Tramadol 50 mg q6h prn pain. Omeprazole 20 mg qam.",
+        "Pt c/o SOB, DOE, PND. No CP. PMH: HTN, DM2, CAD s/p CABG, CHF EF 35%, AF on warfarin. PE: JVD, bibasilar "
+        "crackles, 2+ LE edema. CXR: pulm edema. A/P: ADHF. IV lasix 40 mg BID, strict I/O, BNP, TTE. NKDA.",
+        "Streptococcus pneumoniae, Haemophilus influenzae, Moraxella catarrhalis, Legionella pneumophila, Klebsiella "
+        "pneumoniae, Pseudomonas aeruginosa, Escherichia coli, Acinetobacter baumannii, Enterococcus faecalis",
+        "Tab. Paracetamol 650 mg SOS; Cap. Omeprazole 20 mg OD AC; Tab. Azithromycin 500 mg; Syp. Ambroxol 10 ml; "
+        "Inj. Ceftriaxone 1 g IV BD; Neb. Duolin QID; Adv: CBC, CRP, CXR PA, sputum AFB x 2, LFT, RFT",
+    ],
+)
+@pytest.mark.parametrize("min_chars", [1, 100])
+def test_terse_english_full_of_latin_and_drugs_stays(text: str, min_chars: int) -> None:
+    assert isinstance(language_rule(min_chars=min_chars)(_document(text)), Keep)
+
+
+@pytest.mark.parametrize(
+    ("lang", "text"),
+    [
+        ("de", "Die Behandlung der Hypertonie beginnt mit einem ACE-Hemmer, sofern keine Kontraindikation vorliegt; "
+               "die Nierenfunktion ist nach zwei Wochen zu prüfen."),
+        ("fr", "Le traitement de l’hypertension débute par un inhibiteur de l’enzyme de conversion, sauf en cas de "
+               "contre-indication chez le patient âgé."),
+        ("es", "El tratamiento de la hipertensión comienza con un inhibidor de la enzima convertidora, salvo que el "
+               "paciente presente una contraindicación."),
+        ("pt", "O tratamento da hipertensão começa com um inibidor da enzima conversora, a não ser que o doente tenha "
+               "uma contraindicação conhecida."),
+        ("nl", "De behandeling van hypertensie begint met een ACE-remmer, tenzij er een contra-indicatie bestaat; de "
+               "nierfunctie wordt na twee weken gecontroleerd."),
+        ("it", "Il trattamento dell’ipertensione inizia con un inibitore dell’enzima di conversione, a meno che il "
+               "paziente non abbia una controindicazione."),
+    ],
+)  # fmt: skip
+def test_a_sentence_or_two_of_another_language_leaves(lang: str, text: str) -> None:
+    verdict = language_rule()(_document(text))
+    assert isinstance(verdict, Drop)
+    assert verdict.fields == {"lang": lang}
+    assert isinstance(language_rule(allowed=["en", lang])(_document(text)), Keep)
