@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 
 _DIGITS = b"0123456789"
-_SPACES = (" ", "\n", "\t", "\r", "\u00a0")
+_SPACES = b" \n\t\r"
 
 
 def visible(text: str) -> tuple[int, int]:
@@ -15,8 +15,10 @@ def visible(text: str) -> tuple[int, int]:
     (8, 2)
     """
     stored = text.encode("utf-8", "surrogatepass")
-    n_digits = len(stored) - len(stored.translate(None, _DIGITS))
-    return len(text) - sum(map(text.count, _SPACES)), n_digits
+    dense = stored.translate(None, _SPACES)
+    n_digits = len(dense) - len(dense.translate(None, _DIGITS))
+    n_wide = 0 if len(stored) == len(text) else text.count("\u00a0")
+    return len(text) - (len(stored) - len(dense)) - n_wide, n_digits
 
 
 def left_out(counts: MutableMapping[str, int], name: str, text: str) -> None:

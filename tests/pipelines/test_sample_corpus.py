@@ -19,6 +19,8 @@ from mixing.shards import open_shards
 from mixing.tokenize import Encoder
 from pipelines.build import latest_build
 from pipelines.recipe import load_recipe, resolve_path
+from pipelines.reread import Rereading
+from pipelines.text_sides import answer
 from train.data import batches
 
 Row = dict[str, Any]
@@ -214,7 +216,7 @@ def test_a_second_run_skips_everything_and_changes_nothing(where: Path, build: S
 def test_the_curators_doors_answer_in_json(where: Path, truth: dict[str, Any]) -> None:
     doc_id = truth["near_duplicates"][0][0]
     assert json.loads(medtrove("explain", doc_id, "--json", cwd=where).stdout)["doc_id"] == doc_id
-    for side in ("sources", "mix", "licences", "drops", "phi", "dedup", "stages"):
+    for side in ("sources", "mix", "licences", "drops", "phi", "dedup", "removed", "stages"):
         assert json.loads(medtrove("show", side, "--json", cwd=where).stdout)
     listed = json.loads(medtrove("list", "--source", "cps", "--limit", "5", "--json", cwd=where).stdout)
     assert len(listed["documents"]) == 5 < listed["matching"]
@@ -224,6 +226,21 @@ def test_the_curators_doors_answer_in_json(where: Path, truth: dict[str, Any]) -
     unknown = medtrove("explain", "cps:no-such", cwd=where, code=2)
     assert "cps:no-such" in unknown.stderr
     assert "Traceback" not in unknown.stderr
+
+
+def test_documents_of_every_source_are_read_again_from_their_captures(build: Store, documents: dict[str, Row]) -> None:
+    again = Rereading(build)
+    seen: Counter[str] = Counter()
+    for row in documents.values():
+        seen[row["source"]] += 1
+        if seen[row["source"]] <= 3 or row["fate"] != "kept":
+            assert again.replay(row).differences == (), row["doc_id"]
+    aside = pq.read_table(build.local("manifest/quarantine.parquet")).to_pylist()
+    captured = [row for row in aside if row["raw_ref"]]
+    assert captured
+    for row in captured:
+        made = answer(build, f"{row['source']}:{row['item']}", what="raw", allowed=True)
+        assert made.facts["payload"]["sha256"] == row["raw_ref"]
 
 
 def test_a_lie_is_found_and_exits_1(where: Path, tmp_path: Path, build: Store) -> None:
