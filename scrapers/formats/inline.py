@@ -20,7 +20,6 @@ GONE = "\x05"
 """Stands where a citation mark has left, until what it leaves behind is closed."""
 _APART = "\x0f"
 _CONTROLS = "".join((CITE_START, CITE_END, RAISED, RAISED_END, LOWERED, LOWERED_END, GONE, _APART))
-_BORDERS = re.compile(f"[{CITE_START}{CITE_END}]")
 _DIGITS = re.compile(r"\d+")
 _HAS_CONTROL = re.compile(f"[{_CONTROLS}]")
 Cited = Callable[[str, MutableMapping[str, int]], str]
@@ -43,10 +42,11 @@ _UNTAGGED = r"\d{1,3}[a-z]?"
 _LEAD = r"(?:(?:see(?:\s+also)?|e\.g\.,?|cf\.?|i\.e\.,?|reviewed\s+in|refs?\.?|references?)\s+)*"
 # Square brackets may hold numbers the publisher forgot to tag; round ones hold doses, so only ranges are taken there.
 _SQUARE = re.compile(
-    rf"\[\s*{_LEAD}(?:{_UNTAGGED}{_JOIN})*{_CHAIN}(?:{_JOIN}(?:{_CHAIN}|{_UNTAGGED}(?!\w)))*\s*[,;.]?\s*\]"
+    rf"\[\s*{_LEAD}(?:({_UNTAGGED}){_JOIN})*{_CHAIN}(?:{_JOIN}(?:{_CHAIN}|({_UNTAGGED})(?!\w)))*\s*[,;.]?\s*\]"
 )
-_ROUND = re.compile(rf"\(\s*{_LEAD}{_CHAIN}(?:\s*[{_DASH}]\s*{_UNTAGGED}(?!\w))?\s*[,;.]?\s*\)")
+_ROUND = re.compile(rf"\(\s*{_LEAD}{_CHAIN}(?:\s*[{_DASH}]\s*({_UNTAGGED})(?!\w))?\s*[,;.]?\s*\)")
 _BARE = re.compile(_CHAIN)
+_ONE_MARK = re.compile(_MARK)
 _NAMED = re.compile(r"(?i)\b(?:refs?|references?|citations?)\.?\s*(?:no\.?|numbers?)?\s*[\[(]?\s*$")
 _BETWEEN_MARKS = re.compile(rf"\s*(?:[,;:{_DASH}]|and|&)?\s*")
 
@@ -260,14 +260,14 @@ def each_citation(text: str, written: Callable[[re.Match[str]], str]) -> str:
 
 def is_span(match: re.Match[str], highest: Callable[[], int]) -> bool:
     """Whether brackets with a citation mark are a span of values that was mistagged: `in [5, 120]` of 60 references."""
-    start = match.start()
-    before = match.string[max(0, start - 24) : start].rstrip()
+    text, start = match.string, match.start()
+    if match.lastindex is None and text.isascii():
+        return False
+    before = text[max(0, start - 24) : start].rstrip()
     if before.endswith(("\u2208", "\u2209")):
         return True
-    marks = match[0]
-    if marks[0] == CITE_START and marks.count(CITE_START) == 1:
-        return False
-    untagged = [number for part in _BORDERS.split(marks)[::2] for number in _DIGITS.findall(part)]
+    # The groups of the patterns are the numbers beside marks.
+    untagged = [] if match.lastindex is None else _DIGITS.findall(_ONE_MARK.sub(" ", match[0]))
     if not untagged:
         return False
     return (0 < highest() < max(map(int, untagged))) or _SPAN_BEFORE.search(before) is not None

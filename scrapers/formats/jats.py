@@ -129,7 +129,10 @@ def _texts(article: Any, citations: str) -> Iterator[JatsArticle]:
 
     main = _article(article, context(), part="", parent=None)
     yield main
-    for number, sub in enumerate(article.iter("sub-article", "response"), start=1):
+    # They stand beside the body, never in it, and the body is most of the file.
+    beside = (child for child in article if child.tag not in ("front", "body", "back", "floats-group"))
+    subs = (sub for child in beside for sub in child.iter("sub-article", "response"))
+    for number, sub in enumerate(subs, start=1):
         yield _article(sub, context(), part=f"s{number}", parent=main)
     yield from _translated_abstracts(article, main, context)
 

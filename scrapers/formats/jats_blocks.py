@@ -151,8 +151,9 @@ def paragraph(element: Any, blocks: Blocks, depth: int, context: Context) -> Non
                 walk(child, pieces, context)
             else:
                 inline(child, pieces, context)
-        if child.tail:
-            pieces.append(child.tail)
+        tail = child.tail
+        if tail:
+            pieces.append(tail)
     append(context.finish(pieces), blocks, context)
 
 
