@@ -5,7 +5,7 @@ RECIPE ?= sample
 MEDTROVE = .venv/bin/medtrove
 ROOMS = manifests scrapers filters dedup mixing train pipelines
 
-.PHONY: setup setup-dev corpus plan report verify test test-slow check bench clean
+.PHONY: setup setup-dev corpus plan report verify test test-slow test-ocr check bench clean
 
 setup:
 	@$(PYTHON) -I pipelines/bootstrap.py core
@@ -31,6 +31,10 @@ test: setup-dev
 
 test-slow: setup-dev
 	@.venv/bin/pytest -n 2 -m slow || [ $$? -eq 5 ]
+
+test-ocr:
+	@$(PYTHON) -I pipelines/bootstrap.py core dev ocr
+	@.venv/bin/pytest -q tests/formats/test_pdf_ocr.py tests/formats/test_pdf_engine.py
 
 check: setup-dev
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -55,6 +55,8 @@ class Document:
     """How its index classes it, for rules: `journal:...`, `type:...`, `mesh:...`, `mesh:.../qualifier`."""
     counts: dict[str, int] = field(default_factory=dict)
     """What extraction removed or met, by `extract.*` name: blocks, never silent."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """What extraction measured of it, by name; `measures.parquet` has them under `manifests.schema.EXTRACTION`."""
 
 
 @dataclass(slots=True, frozen=True)

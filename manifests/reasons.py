@@ -47,6 +47,7 @@ REASONS: dict[str, Reason] = _table(
     ("extract.unsafe", "Refused for safety: path traversal, entity expansion, nesting beyond the limit."),
     ("extract.encrypted", "A PDF that needs a password."),
     ("extract.no_text_layer", "A PDF of images: no text to extract without OCR."),
+    ("extract.ocr_uncertain", "A PDF of images whose OCR is too uncertain on most pages to be taken for its text."),
     ("extract.bad_record", "One record or row that lacks its required fields."),
     (
         "extract.not_chosen",

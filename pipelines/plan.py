@@ -27,11 +27,12 @@ from pipelines.learning import Learning, learning_of
 from pipelines.recipe import Recipe, RuleSection, SourceSection, resolve_path
 from pipelines.resolved import NOT_IDENTITY, RECIPE, resolved_recipe
 from pipelines.stage import Stage, stage_is_done
+from scrapers.formats.pdf import pdf_reader_identity
 from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 3,
-    "prepare": 8,
+    "prepare": 7,
     "dedup": 1,
     "tokenize": 1,
     "weigh": 1,
@@ -264,10 +265,13 @@ class Plan:
     def _options(self, source: str) -> dict[str, Any]:
         # How fast we asked and where files lay does not change what came: the payloads' digest says that.
         options = self.recipe.sources[source].options
-        return {
+        found = {
             "loader": self.config(source).loader,
             **{name: value for name, value in options.items() if name not in NOT_IDENTITY},
         }
+        if isinstance(reader := options.get("pdf_reader"), str):
+            found |= {"pdf_reader": [reader, pdf_reader_identity(reader)]}
+        return found
 
     def dedup(self) -> Stage:
         section = self.recipe.dedup.model_dump()

@@ -11,7 +11,7 @@ from scrapers.source import SourceConfig
 
 COMMON = ("delay_seconds", "concurrency", "fetcher")
 """Options of every source that fetches; the client reads them."""
-OF_READING = ("citations", "on_conflict")
+OF_READING = ("citations", "on_conflict", "pdf_reader")
 """Options that say how captured bytes are read, not what is captured: a snapshot serves every value of them."""
 
 

@@ -55,7 +55,8 @@ class Record:
 def to_block(document: Document) -> Any:
     """The document as datatrove carries it."""
     record = Record(document, n_chars_raw=len(document.text), counts=Counter(document.counts))
-    record.measures.extend((EXTRACTION, name, float(n)) for name, n in _of_extraction(document).items())
+    measured = {**_of_extraction(document), **document.measures}
+    record.measures.extend((EXTRACTION, name, float(value)) for name, value in sorted(measured.items()))
     return Block(text=document.text, id=document.doc_id, metadata={"record": record})
 
 

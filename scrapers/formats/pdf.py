@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
+from manifests.errors import RecipeError
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.pdf_quality import PageQuality, page_quality
 
@@ -20,6 +21,25 @@ _ERROR_PASSWORD = 4
 _FEWEST_CHARS_PER_PAGE = 8
 POOR = 0.5
 """Pages that score lower are counted as `extract.poor_pages`."""
+
+
+READERS = ("text", "auto", "ocr")
+"""Ways of our own to read a PDF, by the names a recipe gives as `pdf_reader`."""
+PDF_OPTIONS = {"pdf_reader": "text"}
+"""Of sources that read PDFs."""
+SECONDS, OCR_SECONDS = 300.0, 3600.0
+
+
+def pdf_reader_identity(reader: str) -> dict[str, str]:
+    """What the text depends on that `reader` names: versions and models; RecipeError if it cannot be had."""
+    if reader == "text":
+        return {}
+    if reader in READERS:
+        from scrapers.formats.pdf_engine import identity
+
+        return identity()
+    found = _named(reader)
+    return {"version": str(getattr(found, "version", "")) or "unstated"}
 
 
 class PdfReader(Protocol):
@@ -38,6 +58,8 @@ class PdfText:
     counts: dict[str, int] = field(default_factory=dict)
     quality: tuple[PageQuality, ...] = ()
     """Of each page."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """What to know of it that is no count of what was removed: how much of it was read by OCR, and how surely."""
 
     @property
     def score(self) -> float:
@@ -47,23 +69,37 @@ class PdfText:
 
 
 def pdf_to_text(
-    data: bytes, *, max_pages: int = 2000, reader: PdfReader | str | None = None, seconds: float = 300.0
+    data: bytes,
+    *,
+    max_pages: int = 2000,
+    reader: PdfReader | str | None = None,
+    seconds: float | None = None,
+    engine: str = "",
 ) -> PdfText:
     """The text of `data`; Unreadable when it is encrypted, broken, too long, too slow to read or has no text layer.
 
-    `reader` reads it in place of PDFium: a callable or its name, `module:function`. It runs in this process and bounds
-    itself; what it gives is measured and put together here. `seconds` bounds our own reading.
+    `reader`: `text` (or None) takes the text layer; `auto` has pages without one read by OCR, `ocr` has all;
+    RecipeError if that is not installed. A callable or its name, `module:function`, reads it in place of PDFium: it
+    runs in this process and bounds itself; what it gives is measured and put together here. `seconds` bounds our own
+    reading, 300 by default, 3600 with OCR. `engine` names another function that sees pictures, see `pdf_ocr.Engine`.
     """
     if b"%PDF-" not in data[:1024]:
         raise Unreadable("extract.unknown_format", "The bytes do not begin as a PDF does.")
-    if reader is not None:
+    if reader is not None and reader not in READERS:
         return _put_together(_named(reader)(data, max_pages=max_pages))
     from scrapers.formats.pdf_process import read_apart
 
-    return read_apart(data, max_pages=max_pages, seconds=seconds)
+    mode = str(reader or "text")
+    if seconds is None:
+        seconds = SECONDS if mode == "text" else OCR_SECONDS
+    if mode != "text" and not engine:
+        from scrapers.formats.pdf_engine import identity
+
+        identity()
+    return read_apart(data, max_pages=max_pages, seconds=seconds, mode=mode, engine=engine)
 
 
-def read_here(data: bytes, *, max_pages: int = 2000) -> PdfText:
+def read_here(data: bytes, *, max_pages: int = 2000, mode: str = "text", engine: str = "") -> PdfText:
     """As `pdf_to_text`, in this process and without a limit of time and memory."""
     from scrapers.formats.pdf_blocks import written
     from scrapers.formats.pdf_columns import rows_of
@@ -73,7 +109,8 @@ def read_here(data: bytes, *, max_pages: int = 2000) -> PdfText:
     from scrapers.formats.pdf_page import Page, Word
     from scrapers.formats.pdf_running import running_lines
 
-    pages: list[Page] = _pages(data, max_pages)
+    pages: list[Page]
+    pages, ocr = _pages(data, max_pages, mode, engine)
     counts: dict[str, int] = {}
     characters = sum(len(word.text) for page in pages for word in page.words + page.sideways)
     if characters < _FEWEST_CHARS_PER_PAGE * len(pages):
@@ -95,7 +132,18 @@ def read_here(data: bytes, *, max_pages: int = 2000) -> PdfText:
         lines.extend(_sideways(page.sideways, lines[-1].column + 1 if lines else 0))
     hyphens = Hyphens(_every_line(lines))
     text = unicodedata.normalize("NFC", "\n\n".join(written(lines, body, hyphens)))
-    return _measured(PdfText(text, len(pages), counts, tuple(quality)))
+    return _marked(_measured(PdfText(text, len(pages), counts, tuple(quality))), ocr)
+
+
+def _marked(found: PdfText, ocr: Any) -> PdfText:
+    """`found` with what OCR did to it, which is in no other document's counts and measures."""
+    if ocr is not None and (ocr.confidences or ocr.aside):
+        n = {"extract.ocr_pages": len(ocr.confidences), "extract.ocr_pages_aside": ocr.aside}
+        found.counts |= {name: value for name, value in n.items() if value}
+        found.measures = {"ocr_pages": float(len(ocr.confidences)), "ocr_pages_aside": float(ocr.aside)}
+        found.measures |= {"ocr_confidence_lowest": min(ocr.confidences)} if ocr.confidences else {}
+        found.measures |= {"ocr_share_of_pages": len(ocr.confidences) / found.pages}
+    return found
 
 
 def _plain(row: list[Any]) -> str:
@@ -118,7 +166,8 @@ def _sideways(words: list[Any], column: int) -> list[Any]:
     return [Line(_plain(words), 0.0, 0.0, 0.0, min(word.size for word in words), 0.0, 0.0, column=column)]
 
 
-def _pages(data: bytes, max_pages: int) -> list[Any]:
+def _pages(data: bytes, max_pages: int, mode: str, engine: str) -> tuple[list[Any], Any]:
+    """Its pages, and what OCR gave: None when it was not asked."""
     import pypdfium2
 
     from scrapers.formats.pdf_page import read_page
@@ -133,16 +182,39 @@ def _pages(data: bytes, max_pages: int) -> list[Any]:
         count = len(document)
         if count > max_pages:
             raise Unreadable("extract.too_large", f"The PDF has {count} pages, more than {max_pages}.")
-        return [read_page(document, index) for index in range(count)]
+        pages = [read_page(document, index) for index in range(count)]
+        if mode == "text":
+            return pages, None
+        from scrapers.formats import pdf_ocr
+
+        wanted = [mode == "ocr" or _pictured(document, number, page) for number, page in enumerate(pages)]
+        ocr = pdf_ocr.read_pages(document, pages, wanted, pdf_ocr.engine_named(engine or pdf_ocr.ENGINE))
+        return ocr.pages, ocr
     finally:
         document.close()
+
+
+def _pictured(document: Any, number: int, page: Any) -> bool:
+    from scrapers.formats.pdf_ocr import needs_ocr
+
+    text = _plain(page.words + page.sideways)
+    quality = page_quality(text)
+    return needs_ocr(document, number, text, quality.score, quality.words)
 
 
 def _named(reader: PdfReader | str) -> PdfReader | Callable[..., Sequence[str]]:
     if not isinstance(reader, str):
         return reader
     module, _, function = reader.partition(":")
-    found: PdfReader = getattr(import_module(module), function)
+    try:
+        found: PdfReader = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RecipeError(
+            f"pdf_reader is {reader!r}.",
+            where="[sources.*] options",
+            why=f"It is none of {', '.join(READERS)}, and no function to import: {error}.",
+            fix="Write one of these, or module:function of an installed package.",
+        ) from None
     return found
 
 

@@ -41,11 +41,12 @@ class _Child:
             env={**os.environ, "PYTHONPATH": paths},
         )
 
-    def ask(self, data: bytes, max_pages: int, until: float) -> dict[str, Any] | None:
+    def ask(self, data: bytes, how: dict[str, Any], until: float) -> dict[str, Any] | None:
         """The answer; None when the child ended. TimeoutError when there is none by `until` (monotonic)."""
         assert self._process.stdin is not None
         try:
-            for part in (_LENGTH.pack(max_pages), _LENGTH.pack(len(data)), data):
+            manner = json.dumps(how).encode("ascii")
+            for part in (_LENGTH.pack(len(manner)), _LENGTH.pack(len(data)), manner, data):
                 self._process.stdin.write(part)
             self._process.stdin.flush()
         except OSError:
@@ -85,13 +86,14 @@ _child: _Child | None = None
 _lock = threading.Lock()
 
 
-def read_apart(data: bytes, *, max_pages: int, seconds: float) -> PdfText:
+def read_apart(data: bytes, *, max_pages: int, seconds: float, mode: str = "text", engine: str = "") -> PdfText:
     """The text of `data`, read in the child; Unreadable as `read_here`, or when it takes too long or breaks PDFium."""
     global _child
     with _lock:
         child = _child = _child or _Child()
         try:
-            answer = child.ask(data, max_pages, time.monotonic() + seconds)
+            how = {"max_pages": max_pages, "mode": mode, "engine": engine}
+            answer = child.ask(data, how, time.monotonic() + seconds)
         except TimeoutError:
             close()
             raise Unreadable("extract.too_large", f"Reading the PDF took longer than {seconds:g} s.") from None
@@ -105,7 +107,7 @@ def read_apart(data: bytes, *, max_pages: int, seconds: float) -> PdfText:
     if "reason" in answer:
         raise Unreadable(answer["reason"], answer["detail"])
     quality = tuple(PageQuality(**page) for page in answer["quality"])
-    return PdfText(answer["text"], answer["pages"], answer["counts"], quality)
+    return PdfText(answer["text"], answer["pages"], answer["counts"], quality, answer["measures"])
 
 
 def close() -> None:
@@ -129,15 +131,18 @@ os.register_at_fork(after_in_child=_after_fork)
 def serve() -> None:
     """Read PDFs from standard input until it ends; for the child only."""
     _limit()
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # What a library prints must not stand between two answers.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     while (head := requests.read(2 * _LENGTH.size)) and len(head) == 2 * _LENGTH.size:
-        max_pages, size = _LENGTH.unpack(head[: _LENGTH.size])[0], _LENGTH.unpack(head[_LENGTH.size :])[0]
-        _answer(requests.read(size), max_pages, answers)
+        of_how, size = _LENGTH.unpack(head[: _LENGTH.size])[0], _LENGTH.unpack(head[_LENGTH.size :])[0]
+        how = json.loads(requests.read(of_how))
+        _answer(requests.read(size), how, answers)
 
 
-def _answer(data: bytes, max_pages: int, answers: BinaryIO) -> None:
+def _answer(data: bytes, how: dict[str, Any], answers: BinaryIO) -> None:
     try:
-        answer = asdict(read_here(data, max_pages=max_pages))
+        answer = asdict(read_here(data, **how))
     except Unreadable as error:
         answer = {"reason": error.reason, "detail": error.detail}
     except MemoryError:

@@ -22,7 +22,7 @@ from scrapers.capture import Listing, Wanted, capture
 from scrapers.formats.dates import iso_date
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.html import html_to_text
-from scrapers.formats.pdf import pdf_to_text
+from scrapers.formats.pdf import PDF_OPTIONS, pdf_to_text
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import REFERENCES, standing, with_title, without_sections
 from scrapers.http_errors import Forbidden, Gone, WrongContent
@@ -66,7 +66,7 @@ class Loader:
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
-        self._options = listed_options(config, {"text": "pdf"})
+        self._options = listed_options(config, {"text": "pdf", **PDF_OPTIONS})
         if self._options["text"] not in ("pdf", "page"):
             raise RecipeError(
                 f"text is {self._options['text']!r}.",
@@ -165,11 +165,11 @@ class Loader:
             body = payload(raw, item)
             if kind_of(body) == "pdf":
                 record: Mapping[str, str] = json.loads(item.meta)
-                found = pdf_to_text(body)
-                text, counts = found.text, found.counts
+                found = pdf_to_text(body, reader=self._options["pdf_reader"])
+                text, counts, measures = found.text, found.counts, found.measures
             else:
                 record = _record(body, item.url)
-                text, counts = _page_text(body)
+                (text, counts), measures = _page_text(body), {}
         except Unreadable as error:
             yield Quarantined(item.item, self.config.source, error.reason, error.detail, item.sha256)
             return
@@ -188,6 +188,7 @@ class Loader:
             raw_ref=item.sha256,
             document_status=_standing(record),
             counts={name: n for name, n in counts.items() if n},
+            measures=measures,
         )
 
 

@@ -22,7 +22,7 @@ from manifests.store import Store
 from scrapers.capture import Listing, Wanted, capture
 from scrapers.formats.dates import iso_date
 from scrapers.formats.errors import Unreadable
-from scrapers.formats.pdf import pdf_to_text
+from scrapers.formats.pdf import PDF_OPTIONS, pdf_to_text
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import standing, with_title
 from scrapers.snapshot import payload
@@ -50,7 +50,7 @@ class Loader:
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
-        self._options = listed_options(config, {"ids": [], "ids_file": "", "listing": LISTING})
+        self._options = listed_options(config, {"ids": [], "ids_file": "", "listing": LISTING, **PDF_OPTIONS})
 
     def acquire(self, context: AcquireContext) -> None:
         """Fetch record pages and their PDFs."""
@@ -125,7 +125,7 @@ class Loader:
         """The text of one PDF under the title of its record."""
         meta: dict[str, str] = json.loads(item.meta)
         try:
-            found = pdf_to_text(payload(raw, item))
+            found = pdf_to_text(payload(raw, item), reader=self._options["pdf_reader"])
         except Unreadable as error:
             yield Quarantined(item.item, self.config.source, error.reason, error.detail, item.sha256)
             return
@@ -146,6 +146,7 @@ class Loader:
             document_status=meta["standing"],  # type: ignore[arg-type]
             doi=meta["doi"],
             counts=found.counts,
+            measures=found.measures,
         )
 
 

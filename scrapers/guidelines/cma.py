@@ -28,7 +28,7 @@ from scrapers.capture import Listing, Wanted, capture
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.html import html_to_text
 from scrapers.formats.jsonl import BadLine
-from scrapers.formats.pdf import pdf_to_text
+from scrapers.formats.pdf import PDF_OPTIONS, pdf_to_text
 from scrapers.guidelines.cma_records import CANADA, Row, beside, is_choosing, native_id, rows
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import REFERENCES, standing, with_title, without_sections
@@ -72,7 +72,7 @@ class Loader:
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
-        self._options = listed_options(config, {"path": "", "pages": [], "fetch": True})
+        self._options = listed_options(config, {"path": "", "pages": [], "fetch": True, **PDF_OPTIONS})
 
     def acquire(self, context: AcquireContext) -> None:
         """Enter the archived records in the snapshot and fetch the pages of canada.ca."""
@@ -197,8 +197,10 @@ class Loader:
                 return
             body = payload(raw, item)
             if kind_of(body) == "pdf":
-                found = pdf_to_text(body)
-                yield self._document(item.item, found.text, meta, item, found.counts)
+                found = pdf_to_text(body, reader=self._options["pdf_reader"])
+                document = self._document(item.item, found.text, meta, item, found.counts)
+                document.measures = found.measures
+                yield document
             else:
                 yield self._page(item.item, body, meta, item)
         except Unreadable as error:

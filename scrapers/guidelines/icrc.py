@@ -21,7 +21,7 @@ from manifests.store import Store
 from scrapers import sitemap
 from scrapers.capture import Listing, Wanted, capture
 from scrapers.formats.errors import Unreadable
-from scrapers.formats.pdf import pdf_to_text
+from scrapers.formats.pdf import PDF_OPTIONS, pdf_to_text
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import with_title
 from scrapers.http_errors import FetchError
@@ -62,7 +62,7 @@ class Loader:
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
-        self._options = listed_options(config)
+        self._options = listed_options(config, PDF_OPTIONS)
 
     def acquire(self, context: AcquireContext) -> None:
         """Fetch the sitemap, the pages of publications, and the PDFs of clinical ones."""
@@ -120,7 +120,7 @@ class Loader:
         """The text of one PDF under the title of its page."""
         meta: dict[str, str] = json.loads(item.meta)
         try:
-            found = pdf_to_text(payload(raw, item))
+            found = pdf_to_text(payload(raw, item), reader=self._options["pdf_reader"])
         except Unreadable as error:
             yield Quarantined(item.item, self.config.source, error.reason, error.detail, item.sha256)
             return
@@ -138,6 +138,7 @@ class Loader:
             published=published,
             raw_ref=item.sha256,
             counts=found.counts,
+            measures=found.measures,
         )
 
 

@@ -24,7 +24,7 @@ from manifests.identity import sha256_hex
 from manifests.store import Store
 from scrapers.capture import Listing, Wanted, capture
 from scrapers.formats.errors import Unreadable
-from scrapers.formats.pdf import pdf_to_text
+from scrapers.formats.pdf import PDF_OPTIONS, pdf_to_text
 from scrapers.formats.pdf_links import PdfLink, pdf_links
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import with_title
@@ -54,7 +54,7 @@ class Loader:
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
-        self._options = listed_options(config, {"path": ""})
+        self._options = listed_options(config, {"path": "", **PDF_OPTIONS})
 
     def acquire(self, context: AcquireContext) -> None:
         """Fetch the report and every PDF it links to that can still be had."""
@@ -116,7 +116,7 @@ class Loader:
         """The text of one PDF."""
         meta: dict[str, Any] = json.loads(item.meta)
         try:
-            found = pdf_to_text(payload(raw, item))
+            found = pdf_to_text(payload(raw, item), reader=self._options["pdf_reader"])
         except Unreadable as error:
             yield Quarantined(item.item, self.config.source, error.reason, error.detail, item.sha256)
             return
@@ -133,6 +133,7 @@ class Loader:
             raw_ref=item.sha256,
             document_status="archived",
             counts=found.counts,
+            measures=found.measures,
         )
 
 

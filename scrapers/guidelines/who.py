@@ -26,7 +26,7 @@ from manifests.errors import RecipeError, SourceError
 from manifests.store import Store
 from scrapers.capture import Listing, Wanted, capture
 from scrapers.formats.errors import Unreadable
-from scrapers.formats.pdf import pdf_to_text
+from scrapers.formats.pdf import PDF_OPTIONS, pdf_to_text
 from scrapers.guidelines import who_iris, who_pages
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import with_title
@@ -75,6 +75,7 @@ class Loader:
                 "languages": ["en"],
                 "tags": GUIDELINE_TAGS,
                 "older": False,
+                **PDF_OPTIONS,
             },
         )
         if self._options["door"] not in ("hubs", "iris"):
@@ -143,7 +144,7 @@ class Loader:
         """The text of one PDF under the title of its publication."""
         meta: dict[str, str] = json.loads(item.meta)
         try:
-            found = pdf_to_text(payload(raw, item))
+            found = pdf_to_text(payload(raw, item), reader=self._options["pdf_reader"])
             front = found.text[:FRONT_MATTER_CHARS]
             licence, evidence = self._licence(front, meta["published"], meta.get("rights", ""))
         except Unreadable as error:
@@ -165,6 +166,7 @@ class Loader:
             raw_ref=item.sha256,
             document_status=meta["standing"],  # type: ignore[arg-type]
             counts=found.counts,
+            measures=found.measures,
         )
 
     def _licence(self, front: str, published: str, rights: str) -> tuple[str, str]:

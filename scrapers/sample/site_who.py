@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import datetime
 import html
-import io
 import json
 import uuid
-import warnings
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 from scrapers.sample.blocks import Block, Guideline
 from scrapers.sample.guidance import written_guideline
 from scrapers.sample.pdf import guideline_pdf
+from scrapers.sample.pdf_scan import scanned
 from scrapers.sample.tree import Tree
 from scrapers.sample.who_records import write_records
 
@@ -125,7 +124,7 @@ def write(world: Path, seed: int) -> dict[str, Any]:
         [
             odd("former-id", ""),
             good[6],
-            odd("scanned", "extract.no_text_layer", body=_scan()),
+            odd("scanned", "extract.no_text_layer", body=scanned(good[0].body)),
             odd("no-container", "extract.not_a_document"),
             odd("service-page", "extract.not_a_document"),
             odd("a-report", "", tag="Publication", title="Global report on sample health"),
@@ -260,19 +259,3 @@ def _spoken(one: Publication) -> str:
 
 def _isbn(one: Publication) -> str:
     return f"978-92-4-{one.native[6:12]}-{one.native[12]}" if one.native.isdecimal() else "none"
-
-
-def _scan() -> bytes:
-    """A PDF of pages without a text layer."""
-    from fpdf import FPDF
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pdf: Any = FPDF()
-    pdf.set_creation_date(datetime.datetime(2020, 1, 2, 3, 4, 5, tzinfo=datetime.UTC))
-    for _ in range(3):
-        pdf.add_page()
-        pdf.rect(20, 20, 60, 40)
-    stream = io.BytesIO()
-    pdf.output(stream)
-    return stream.getvalue()
