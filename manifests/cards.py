@@ -8,36 +8,37 @@ from __future__ import annotations
 
 import datetime
 import difflib
-import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from manifests.document import KINDS
+from manifests import card_checks
 from manifests.errors import RecipeError, SourceError
 from manifests.licences import LicenceClass
 
-USES = ("commercial", "noncommercial", "restricted")
-ACCESS = ("open", "credentialed", "forbidden-without-permission")
-PHI_POLICIES = ("guideline", "literature", "note", "web")
-PER_DOCUMENT = "per-document"
-FETCHERS = ("http", "browser")
 USE_CLASSES = ("on by default", "with recorded basis", "archive", "encyclopedia")
 """Disjoint: what `medtrove sources` counts. `with recorded basis`: the recipe says on what ground it is used."""
 
-_SPDX = (
-    *(f"CC-{terms}-{version}" for terms in ("BY", "BY-SA", "BY-NC", "BY-ND", "BY-NC-SA", "BY-NC-ND")
-      for version in ("1.0", "2.0", "2.5", "3.0", "4.0")),
-    *("CC-BY-3.0-IGO", "CC-BY-NC-SA-3.0-IGO", "CC-BY-SA-3.0-IGO", "CC-BY-NC-ND-3.0-IGO", "CC0-1.0", "CC-PDDC"),
-    *("Apache-2.0", "MIT", "BSD-3-Clause", "GPL-3.0-only", "ODC-By-1.0", "ODbL-1.0", "PDDL-1.0", "OGL-UK-3.0"),
-    *("OGL-Canada-2.0", "GFDL-1.3-only", "Unlicense"),
-)  # fmt: skip
-_LICENCE_REF = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
-_ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?")
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """How much of a source is expected where a recipe asks for a part of it."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the loader, and `loader` itself, under which the figures hold; all must be as the recipe has them."""
+    published_until: str = ""
+    """Cutoff of the rule `source.published_until` under which they hold; empty: without that rule too."""
+    documents: int | None = None
+    """None: those of the card."""
+    tokens: int | None = None
+    basis: str = ""
+    source: str = ""
+    """What says so; empty: as the card."""
+    at_most: bool = False
+    """True: the figures are an upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,18 @@ class Card:
     expected_documents: int | None = None
     """Documents a complete run should give, as `expected_source` counts them."""
     expected_source: str = ""
+    expected_tokens: int | None = None
+    """Tokens of them, before rules and deduplication; see `expected_basis`."""
+    expected_basis: str = ""
+    """`published`, `measured` or `estimated`: how `expected_tokens` was come by."""
+    expected_from: str = ""
+    """What says so: paper, address or count, tokenizer, and of an estimate its factors."""
+    expected_until: str = ""
+    """The figures count what was published up to this month: a later cutoff does not change them."""
+    expected_per: Mapping[str, int] = field(default_factory=dict)
+    """Documents that one unit of an option gives at most, such as a record file of `max_baseline_files`."""
+    expected_when: tuple[Expected, ...] = ()
+    """Figures of parts: the one that fits a recipe best replaces those above."""
     terms_from: str = ""
     """How `terms_quote` was come by: `the publisher's page`, `a stored copy of <date>`, `reported by <who>`."""
     archive: bool = False
@@ -159,22 +172,35 @@ def parse_card(table: Mapping[str, Any], *, where: str) -> Card:
         raise _wrong(
             where, "licence_class", "is not a table.", "Write {use = ..., attribution = ..., share_alike = ...}."
         )
-    for name, check in _CHECKS.items():
+    for name, check in card_checks.CARD.items():
         if name in values and (wrong := check(values[name])):
             raise _wrong(where, name, f"is {values[name]!r}: {wrong}.", "Correct the card.")
     inner = _closed(LicenceClass, terms, where, prefix="licence_class.")
-    for name, check in _CLASS_CHECKS.items():
+    for name, check in card_checks.LICENCE_CLASS.items():
         if wrong := check(inner[name]):
             raise _wrong(where, f"licence_class.{name}", f"is {inner[name]!r}: {wrong}.", "Correct the card.")
     values["licence_class"] = LicenceClass(**inner)
     values["hosts"] = tuple(values["hosts"])
+    values["expected_when"] = tuple(_part(one, where) for one in values.get("expected_when", ()))
     card = Card(**values)
     _consistent(card, where)
     return card
 
 
+def _part(table: Any, where: str) -> Expected:
+    if not isinstance(table, Mapping):
+        raise _wrong(where, "expected_when", "is not a list of tables.", "Write [[expected_when]].")
+    values = _closed(Expected, table, where, prefix="expected_when.")
+    for name, check in card_checks.EXPECTED.items():
+        if name in values and (wrong := check(values[name])):
+            raise _wrong(where, f"expected_when.{name}", f"is {values[name]!r}: {wrong}.", "Correct the card.")
+    if (values.get("documents") or values.get("tokens")) and not (values.get("basis") and values.get("source")):
+        raise _wrong(where, "expected_when", "has a figure without basis and source.", "Say who counted, and how.")
+    return Expected(**values)
+
+
 def _closed(
-    kind: type[Card] | type[LicenceClass], table: Mapping[str, Any], where: str, *, prefix: str
+    kind: type[Card] | type[Expected] | type[LicenceClass], table: Mapping[str, Any], where: str, *, prefix: str
 ) -> dict[str, Any]:
     known = [one.name for one in fields(kind)]
     for key in table:
@@ -183,7 +209,7 @@ def _closed(
             hint = f"Did you mean {prefix + near[0]!r}?" if near else f"Keys are {', '.join(known)}."
             raise SourceError(f"unknown key {prefix + key!r}.", where=where, fix=hint)
     for one in fields(kind):
-        if one.name not in table and one.default is MISSING:
+        if one.name not in table and one.default is MISSING and one.default_factory is MISSING:
             raise SourceError(
                 f"the key {prefix + one.name!r} is missing.",
                 where=where,
@@ -195,82 +221,6 @@ def _closed(
 
 def _wrong(where: str, key: str, what: str, fix: str) -> SourceError:
     return SourceError(f"{key} {what}", where=where, fix=fix)
-
-
-Check = Callable[[Any], str]
-"""What is wrong with a value; empty if nothing."""
-
-
-def _text(value: Any) -> str:
-    return "" if isinstance(value, str) and value.strip() else "it must be text, and not empty"
-
-
-def _any_text(value: Any) -> str:
-    return "" if isinstance(value, str) else "it must be text"
-
-
-def _flag(value: Any) -> str:
-    return "" if isinstance(value, bool) else "it must be true or false"
-
-
-def _one_of(choices: Sequence[str]) -> Check:
-    return lambda value: "" if value in choices else f"it must be one of {', '.join(choices)}"
-
-
-def _url(value: Any) -> str:
-    return "" if isinstance(value, str) and re.match(r"https?://[^/\s]+", value) else "it must be an http(s) address"
-
-
-def _day(value: Any) -> str:
-    return "" if type(value) is datetime.date else "it must be a day such as 2026-01-31, without quotes"
-
-
-def _licence(value: Any) -> str:
-    if not isinstance(value, str):
-        return "it must be text"
-    if value in _SPDX or value == PER_DOCUMENT or _LICENCE_REF.fullmatch(value):
-        return ""
-    near = difflib.get_close_matches(value, (*_SPDX, PER_DOCUMENT), n=1)
-    hint = f"did you mean {near[0]!r}" if near else "no SPDX id known here"
-    return f"{hint}? Otherwise write LicenseRef-<name>, or {PER_DOCUMENT!r}"
-
-
-def _hosts(value: Any) -> str:
-    if not isinstance(value, list) or not all(isinstance(host, str) for host in value):
-        return "it must be a list of host names"
-    bad = [host for host in value if not _HOST.fullmatch(host)]
-    return f"{bad[0]!r} is not a host name (no scheme, no path, lower case)" if bad else ""
-
-
-_CHECKS: dict[str, Check] = {
-    "id": lambda value: "" if isinstance(value, str) and _ID.fullmatch(value) else "use lower-case words and dashes",
-    "title": _text,
-    "publisher": _text,
-    "kind": _one_of(KINDS),
-    "loader": _text,
-    "homepage": _url,
-    "licence": _licence,
-    "redistribution": _flag,
-    "terms_quote": _text,
-    "terms_url": _url,
-    "terms_read": _day,
-    "access": _one_of(ACCESS),
-    "restricted": _flag,
-    "default_on": _flag,
-    "robots": _text,
-    "contact": _text,
-    "phi_policy": _one_of(PHI_POLICIES),
-    "hosts": _hosts,
-    "verified_live": lambda value: "" if value is False or not _day(value) else "it must be a day, or false",
-    "notes": _any_text,
-    "expected_documents": lambda value: "" if type(value) is int and value > 0 else "it must be a whole number over 0",
-    "expected_source": _any_text,
-    "terms_from": _any_text,
-    "archive": _flag,
-    "min_listed": lambda value: "" if type(value) is int and value > 0 else "it must be a whole number over 0",
-    "fetcher": _one_of(FETCHERS),
-}
-_CLASS_CHECKS: dict[str, Check] = {"use": _one_of(USES), "attribution": _flag, "share_alike": _flag}
 
 
 def _consistent(card: Card, where: str) -> None:
@@ -295,3 +245,10 @@ def _consistent(card: Card, where: str) -> None:
         raise _wrong(where, "default_on", "is true, but the publisher forbids access without permission.", "Set false.")
     if card.expected_documents is not None and not card.expected_source:
         raise _wrong(where, "expected_documents", "has no expected_source.", "Say who counted, and when.")
+    if (card.expected_tokens is not None) != bool(card.expected_basis and card.expected_from):
+        raise _wrong(
+            where,
+            "expected_tokens",
+            "goes with expected_basis and expected_from.",
+            "Say what the figure rests on, or give none: an unknown figure is better than an invented one.",
+        )

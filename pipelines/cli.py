@@ -103,6 +103,8 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say what RECIPE would run, what it would skip and why, and what is missing; runs nothing."""
+    from pipelines.agenda import agenda
+    from pipelines.needs import needs
     from pipelines.summary import render_plan
 
     planned = plan_for(recipe, out, inputs or [])
@@ -110,8 +112,8 @@ def plan(
         print_json(
             {
                 "recipe": planned.recipe.model_dump(mode="json"),
-                "stages": planned.lines(),
-                "needs": planned.needs(),
+                "stages": agenda(planned),
+                "needs": needs(planned),
                 "build": planned.build_path if planned.build_fingerprint else "",
             }
         )

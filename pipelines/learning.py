@@ -12,7 +12,7 @@ from manifests.boilerplate import RULE
 from manifests.errors import RecipeError
 
 if TYPE_CHECKING:
-    from pipelines.plan import RuleUse
+    from pipelines.rule_use import RuleUse
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,12 @@ from mixing.blocks import blocks_needed
 from mixing.mix import Layout
 from mixing.tokenize import Encoder
 from mixing.weights import Mixture, Part
+from pipelines.chunks import chunk_by_bytes
 from pipelines.executors import StageRun
-from pipelines.plan import ALL, Plan, RuleUse, chunk_by_bytes
+from pipelines.plan import Plan
 from pipelines.recipe import resolve_path
+from pipelines.rule_use import RuleUse
+from pipelines.stage import ALL
 from pipelines.steps.dedup import ResolveDuplicates, source_priority
 from pipelines.steps.lines import LEARNT_FILE, CountLines, resolve_lines
 from pipelines.steps.mix import WriteShard, blocks_of, plan_rows

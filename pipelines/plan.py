@@ -8,25 +8,25 @@ known, so what follows from them has no fingerprint yet.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filters.boilerplate import LEARN
-from filters.rule import check_parameters, factory, resource_files, version
+from filters.rule import check_parameters, factory
 from manifests.cards import Card, find_card, load_card
 from manifests.errors import RecipeError
 from manifests.identity import fingerprint
 from manifests.schema import SCHEMA_VERSION
 from manifests.store import Store
 from pipelines import snapshots
+from pipelines.file_digest import file_sha256
 from pipelines.learning import Learning, learning_of
-from pipelines.recipe import Recipe, RuleSection, SourceSection, resolve_path
+from pipelines.needs import needs
+from pipelines.recipe import Recipe, SourceSection, resolve_path
 from pipelines.resolved import NOT_IDENTITY, RECIPE, resolved_recipe
-from pipelines.stage import Stage, stage_is_done
+from pipelines.rule_use import RuleUse, rule_use
+from pipelines.stage import ALL, Stage
 from scrapers.formats.pdf import pdf_reader_identity
 from scrapers.source import SourceConfig
 
@@ -42,23 +42,6 @@ STEP_VERSIONS = {
     "lines": 1,
 }
 """Raised when a step's own code changes its bytes; part of the fingerprint of the step."""
-
-FILE_PARAMETERS = ("model", "index", "policy", "lines", "journals", "citations")
-"""Rule parameters that name a file: the file's content, not its path, is in the fingerprint."""
-
-ALL = "all"
-
-LINES_WHY = "; one more reading: clean.boilerplate learns the lines that the source repeats"
-
-
-@dataclass(frozen=True)
-class RuleUse:
-    """A rule as one source meets it."""
-
-    rule: str
-    parameters: Mapping[str, Any]
-    digest: str
-    """Of its version, its parameters, and the content of its files."""
 
 
 class Plan:
@@ -139,30 +122,20 @@ class Plan:
 
     def rules(self, source: str) -> list[RuleUse]:
         """The rules the source meets, in order, with its own parameters."""
+        use, card = self.recipe.sources[source], self.cards[source]
         return [
-            self._rule_use(rule, source) for rule in self.recipe.rules if not rule.sources or source in rule.sources
+            rule_use(rule, use, card, base=self.base)
+            for rule in self.recipe.rules
+            if not rule.sources or source in rule.sources
         ]
-
-    def _rule_use(self, rule: RuleSection, source: str) -> RuleUse:
-        parameters = {**rule.parameters, **self.recipe.sources[source].rules.get(rule.rule, {})}
-        if rule.rule == "phi.check":
-            parameters.setdefault("policy", self.cards[source].phi_policy)
-        contents = dict(parameters)
-        for name in FILE_PARAMETERS:
-            if name == "lines" and parameters.get(name) == LEARN:
-                continue
-            if isinstance(path := parameters.get(name), str) and (name != "policy" or path.endswith(".toml")):
-                parameters[name] = str(resolve_path(path, base=self.base))
-                contents[name] = file_sha256(parameters[name])
-        own_files = [file_sha256(str(path)) for path in resource_files(rule.rule, parameters)]
-        return RuleUse(rule.rule, parameters, fingerprint([rule.rule, version(rule.rule), contents, own_files]))
 
     @cached_property
     def tokenizer_path(self) -> str:
         """The tokenizer's file; RecipeError if it is not there."""
         return str(resolve_path(self.recipe.tokenizer.file, base=self.base))
 
-    def _tokenizer_digest(self) -> str:
+    def tokenizer_digest(self) -> str:
+        """Of the tokenizer's files; empty while they are not there."""
         try:
             digest = file_sha256(self.tokenizer_path)
         except RecipeError:
@@ -171,43 +144,14 @@ class Plan:
         beside = Path(self.tokenizer_path).with_name("tokenizer_config.json")
         return fingerprint([digest, file_sha256(str(beside))]) if beside.exists() else digest
 
-    def needs(self) -> list[str]:
-        """What a person must provide before this recipe can run, one sentence each."""
-        found = []
-        live = "*" not in self.recipe.routes
-        if not self._tokenizer_digest():
-            found.append(
-                f"[tokenizer] file: {self.recipe.tokenizer.file} is not there; put the model's tokenizer.json there."
-            )
-        for source in self.recipe.sources:
-            if self.digest(source):
-                continue
-            path = self.recipe.sources[source].options.get("path")
-            if isinstance(path, str) and not Path(path).exists():
-                found.append(f"[sources.{source}] options.path: {path} is not there; {self.cards[source].title}.")
-        found += [
-            f"[sources.{source}] permission: no open licence of {card.publisher} covers this use ({card.terms_url}); "
-            f"ask {card.contact}, then write the date or number of the permission here."
-            for source, card in self.cards.items()
-            if card.needs_permission and not self.recipe.sources[source].permission
-        ]
-        fetched = [
-            source
-            for source, use in self.recipe.sources.items()
-            if not self.digest(source) and not {"path", "paths"} & set(use.options)
-        ]
-        if live and fetched and not self.recipe.network.contact:
-            found.append("[network] contact: give an address that reaches you; publishers see it in the User-Agent.")
-        return found
-
     def check_ready(self) -> None:
         """RecipeError with everything that is missing, before hours are spent on the rest."""
         for source in self.recipe.sources:
             for use in self.rules(source):
                 check_parameters(use.rule, use.parameters)
             self.learning(source)
-        if needs := self.needs():
-            raise RecipeError("not ready to run:\n  " + "\n  ".join(needs) + "\n", where=self.recipe.name)
+        if missing := needs(self):
+            raise RecipeError("not ready to run:\n  " + "\n  ".join(missing) + "\n", where=self.recipe.name)
 
     def stage(self, name: str, source: str, inputs: Mapping[str, Any]) -> Stage:
         """The stage with these inputs; no fingerprint while one of them is not known."""
@@ -292,7 +236,7 @@ class Plan:
             {
                 "prepare": self.prepare(source).fingerprint,
                 "dedup": self.dedup().fingerprint,
-                "tokenizer": self._tokenizer_digest(),
+                "tokenizer": self.tokenizer_digest(),
                 "frame": [tokenizer.bos, tokenizer.eos],
                 "row_tokens": self.recipe.mixture.sequence_length + 1,
             },
@@ -350,64 +294,3 @@ class Plan:
             self.fraction(),
             self.mix(),
         ]
-
-    def lines(self) -> list[dict[str, str]]:
-        """What will happen to every stage and why, as `medtrove plan` shows it."""
-        found = []
-        for source in self.recipe.sources:
-            complete = bool(self.digest(source))
-            why = "snapshot is complete" if complete else "not acquired yet"
-            found.append(_line("acquire", source, self.recipe.sources[source].snapshot, skip=complete, why=why))
-        for stage in self.stages():
-            if not stage.fingerprint:
-                why = "its inputs are not known yet" + LINES_WHY * (stage.name == "lines")
-                found.append(_line(stage.name, stage.source, "", skip=False, why=why))
-                continue
-            done = stage_is_done(self.folder(stage), self.build if stage.name == "mix" else None)
-            why = "finished with these inputs" if done else "no finished result with these inputs"
-            why += LINES_WHY * (stage.name == "lines")
-            found.append(_line(stage.name, stage.source, stage.fingerprint, skip=done, why=why))
-        built = bool(self.build_fingerprint) and self.out.exists(f"{self.build_path}/corpus.json")
-        why = "corpus.json is there" if built else "corpus.json is not there"
-        if built and not self.manifest_holds():
-            built, why = False, "the recipe states other alarms or words than the manifest"
-        found.append(_line("assemble", ALL, self.build_fingerprint, skip=built, why=why))
-        return found
-
-
-def _line(stage: str, source: str, name: str, *, skip: bool, why: str) -> dict[str, str]:
-    return {"stage": stage, "source": source, "name": name, "action": "skip" if skip else "run", "why": why}
-
-
-_digests: dict[tuple[str, int, int], str] = {}
-
-
-def file_sha256(path: str) -> str:
-    """sha256 of a local file (or of every file below a folder), remembered while its size and time stay."""
-    place = Path(path)
-    if place.is_dir():
-        inside = sorted(entry for entry in place.rglob("*") if entry.is_file())
-        return fingerprint([[entry.relative_to(place).as_posix(), file_sha256(str(entry))] for entry in inside])
-    status = place.stat()
-    key = (path, status.st_size, status.st_mtime_ns)
-    if key not in _digests:
-        with place.open("rb") as stream:
-            _digests[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return _digests[key]
-
-
-def chunk_by_bytes(sizes: Iterable[int], limit: int) -> tuple[list[list[int]], int]:
-    """Rows in order, cut into tasks of about `limit` bytes, each [start, stop), and the bytes of all.
-
-    At least one task, even for nothing.
-    """
-    tasks = [[0, 0]]
-    held = total = 0
-    for row, size in enumerate(sizes):
-        if row > tasks[-1][0] and held + size > limit:
-            tasks.append([row, row])
-            held = 0
-        tasks[-1][1] = row + 1
-        held += size
-        total += size
-    return tasks, total

@@ -28,9 +28,10 @@ from manifests.errors import BuildError, CorpusError
 from manifests.identity import text_hash
 from manifests.reasons import KEPT
 from manifests.store import Store
-from pipelines.plan import Plan, RuleUse
+from pipelines.plan import Plan
 from pipelines.prepared import prepared_range
 from pipelines.recipe import parse_recipe
+from pipelines.rule_use import RuleUse
 from pipelines.steps.dedup import skipped_parts
 from pipelines.steps.profile import RESOLVED_FILE
 from pipelines.steps.record import record_of, to_block

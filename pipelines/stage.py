@@ -12,6 +12,9 @@ from typing import Any
 
 from manifests.store import Store
 
+ALL = "all"
+"""Source of a stage over all sources."""
+
 MARK_FOLDER = "done"
 """One JSON file per finished task: what it wrote (with sizes) and what it counted."""
 

@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from manifests.store import Store
+from pipelines.agenda import agenda
+from pipelines.needs import needs
 
 if TYPE_CHECKING:
     from pipelines.build import BuildResult
@@ -153,7 +155,7 @@ def render_plan(console: Console, plan: Plan) -> None:
     recipe = plan.recipe
     console.print(f"[bold]{recipe.name}[/bold]: {recipe.description}", highlight=False)
     table = _table("stage", "source", "", "why")
-    for line in plan.lines():
+    for line in agenda(plan):
         style = "dim" if line["action"] == "skip" else ""
         name = f"@{line['name']}" if line["name"] else ""
         table.add_row(line["stage"], f"{line['source']}{name}", line["action"], line["why"], style=style)
@@ -172,10 +174,10 @@ def render_plan(console: Console, plan: Plan) -> None:
         expected = getattr(card, "expected_documents", None)
         if expected:
             console.print(f"[bold]expected[/bold]   {source}: about {expected:,} documents", highlight=False)
-    needs = plan.needs()
-    if needs:
+    missing = needs(plan)
+    if missing:
         console.print("[bold red]missing[/bold red]")
-        for need in needs:
+        for need in missing:
             console.print(f"  {need}", highlight=False, markup=False)
     else:
         console.print("[bold]ready[/bold]      nothing is missing")

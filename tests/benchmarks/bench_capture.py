@@ -139,7 +139,7 @@ def store(n_captures: int, folder: Path) -> dict[str, Any]:
 
 def books(raw: str, n_rows: int) -> dict[str, Any]:
     """items.parquet of `n_rows` items and as much put aside, written, cut into tasks, and one task's rows read."""
-    from pipelines.plan import chunk_by_bytes
+    from pipelines.chunks import chunk_by_bytes
 
     start_megabytes, sha256 = peak_megabytes(), sha256_hex(b"x")
     meta = '{"doi":"10.1/x","license_code":"CC BY","version":1}'

@@ -12,7 +12,10 @@ import pytest
 
 from manifests.errors import RecipeError
 from manifests.store import Store
-from pipelines.plan import Plan, chunk_by_bytes
+from pipelines.agenda import agenda
+from pipelines.chunks import chunk_by_bytes
+from pipelines.needs import needs
+from pipelines.plan import Plan
 from pipelines.recipe import load_recipe, parse_recipe, recipe_path, shipped
 
 Table = dict[str, Any]
@@ -43,7 +46,7 @@ def names(plan: Plan) -> dict[str, str]:
 @pytest.mark.parametrize("name", shipped())
 def test_every_shipped_recipe_is_planned(name: str, tmp_path: Path) -> None:
     plan = Plan(load_recipe(name), Store(tmp_path), base=recipe_path(name).parent)
-    lines = plan.lines()
+    lines = agenda(plan)
     assert {line["stage"] for line in lines} >= {"acquire", "prepare", "dedup", "tokenize", "weigh", "mix", "assemble"}
     assert all(line["action"] == "run" for line in lines)
     assert all(line["why"] for line in lines)
@@ -141,9 +144,9 @@ def test_an_unknown_rule_and_a_stray_parameter_are_named(table: Table, tmp_path:
 
 def test_the_129b_recipe_says_what_it_needs(tmp_path: Path) -> None:
     plan = Plan(load_recipe("me-llama-129b"), Store(tmp_path), base=recipe_path("me-llama-129b").parent)
-    needs = " ".join(plan.needs())
+    said = " ".join(needs(plan))
     for what in ("tokenizer.json", "contact", "mimic-iv-note"):
-        assert what in needs
+        assert what in said
     with pytest.raises(RecipeError, match="not ready to run"):
         plan.check_ready()
 

@@ -1,0 +1,39 @@
+"""What only a person can give before a recipe can run: files, folders, permissions, an address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.plan import Plan
+
+
+def needs(plan: Plan) -> list[str]:
+    """What a person must provide before this recipe can run, one sentence each."""
+    found = []
+    live = "*" not in plan.recipe.routes
+    if not plan.tokenizer_digest():
+        found.append(
+            f"[tokenizer] file: {plan.recipe.tokenizer.file} is not there; put the model's tokenizer.json there."
+        )
+    for source in plan.recipe.sources:
+        if plan.digest(source):
+            continue
+        path = plan.recipe.sources[source].options.get("path")
+        if isinstance(path, str) and not Path(path).exists():
+            found.append(f"[sources.{source}] options.path: {path} is not there; {plan.cards[source].title}.")
+    found += [
+        f"[sources.{source}] permission: no open licence of {card.publisher} covers this use ({card.terms_url}); "
+        f"ask {card.contact}, then write the date or number of the permission here."
+        for source, card in plan.cards.items()
+        if card.needs_permission and not plan.recipe.sources[source].permission
+    ]
+    fetched = [
+        source
+        for source, use in plan.recipe.sources.items()
+        if not plan.digest(source) and not {"path", "paths"} & set(use.options)
+    ]
+    if live and fetched and not plan.recipe.network.contact:
+        found.append("[network] contact: give an address that reaches you; publishers see it in the User-Agent.")
+    return found
