@@ -222,4 +222,4 @@ def clean_rule(*, quotes: Quotes = "keep", hyphenation: Hyphenation = "keep", re
     return rule
 
 
-clean_rule.version = 3  # type: ignore[attr-defined]
+clean_rule.version = 4  # type: ignore[attr-defined]

@@ -180,6 +180,7 @@ def tokenize_run(plan: Plan, source: str) -> StageRun:
         tokenizer=plan.tokenizer_path,
         bos=tokenizer.bos,
         eos=tokenizer.eos,
+        special=tokenizer.special,
         row_tokens=plan.recipe.mixture.sequence_length + 1,
         restricted=restricted,
     )
@@ -236,7 +237,8 @@ def fraction_run(plan: Plan) -> StageRun:
 
 def encoder(plan: Plan) -> Encoder:
     """The recipe's tokenizer."""
-    return Encoder(plan.tokenizer_path, bos=plan.recipe.tokenizer.bos, eos=plan.recipe.tokenizer.eos)
+    section = plan.recipe.tokenizer
+    return Encoder(plan.tokenizer_path, bos=section.bos, eos=section.eos, special=section.special)
 
 
 def mix_run(plan: Plan) -> StageRun:

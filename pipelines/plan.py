@@ -19,6 +19,7 @@ from manifests.errors import RecipeError
 from manifests.identity import fingerprint
 from manifests.schema import SCHEMA_VERSION
 from manifests.store import Store
+from mixing.tokenizer_file import parse_table, read_file, special_ids
 from pipelines import snapshots
 from pipelines.file_digest import file_sha256
 from pipelines.learning import Learning, learning_of
@@ -32,7 +33,7 @@ from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 3,
-    "prepare": 7,
+    "prepare": 9,
     "dedup": 1,
     "tokenize": 1,
     "weigh": 1,
@@ -150,6 +151,8 @@ class Plan:
             for use in self.rules(source):
                 check_parameters(use.rule, use.parameters)
             self.learning(source)
+        if (names := self.recipe.tokenizer.special) and self.tokenizer_digest():
+            special_ids(parse_table(read_file(self.tokenizer_path), self.tokenizer_path), names, self.tokenizer_path)
         if missing := needs(self):
             raise RecipeError("not ready to run:\n  " + "\n  ".join(missing) + "\n", where=self.recipe.name)
 
@@ -237,7 +240,7 @@ class Plan:
                 "prepare": self.prepare(source).fingerprint,
                 "dedup": self.dedup().fingerprint,
                 "tokenizer": self.tokenizer_digest(),
-                "frame": [tokenizer.bos, tokenizer.eos],
+                "frame": [tokenizer.bos, tokenizer.eos, *tokenizer.special],
                 "row_tokens": self.recipe.mixture.sequence_length + 1,
             },
         )

@@ -84,6 +84,8 @@ class TokenizerSection(Section):
     """Put the tokenizer's begin token before every document."""
     eos: bool = True
     """Put the tokenizer's end token after every document."""
+    special: list[str] = []
+    """Added tokens of the file that marks of ours become (`[bib_ref]`), one id each; elsewhere they are letters."""
 
 
 class GroupSection(Section):

@@ -26,6 +26,7 @@ from manifests.build import RUN, recipe, sources, stages
 from manifests.document import Document
 from manifests.errors import BuildError, CorpusError
 from manifests.identity import text_hash
+from manifests.markers import authentic
 from manifests.reasons import KEPT
 from manifests.store import Store
 from pipelines.plan import Plan
@@ -135,6 +136,7 @@ class Rereading:
             for item in items_of_payload(raw, row["raw_ref"], names):
                 for found in load(self.plan.config(source)).read(item, raw, resolved):
                     if isinstance(found, Document) and found.doc_id == doc_id:
+                        found.text = authentic(found.text, found.counts)
                         return found
         except CorpusError:
             raise

@@ -11,6 +11,7 @@ from datatrove.pipeline.base import PipelineStep
 from pyarrow.dataset import dataset
 
 from manifests.document import Quarantined
+from manifests.markers import authentic
 from manifests.store import Store
 from pipelines import heartbeat
 from pipelines.steps.record import to_block
@@ -71,6 +72,7 @@ class ReadSource(PipelineStep):  # type: ignore[misc]
                 self._set_aside(Quarantined(item.item, self.config.source, "extract.bad_record", NO_ID, item.sha256))
                 continue
             gave += 1
+            found.text = authentic(found.text, found.counts)
             heartbeat.beat(done, f"{gave} documents of {item.item}")
             yield to_block(found)
         self.items_with_documents += bool(gave)

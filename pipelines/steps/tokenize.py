@@ -61,6 +61,7 @@ class TokenizeBlock(PipelineStep):  # type: ignore[misc]
         tokenizer: str,
         bos: bool,
         eos: bool,
+        special: list[str],
         row_tokens: int,
         restricted: bool,
     ) -> None:
@@ -68,7 +69,7 @@ class TokenizeBlock(PipelineStep):  # type: ignore[misc]
         super().__init__()  # reads the name
         self.source = source
         self.prepared_url, self.dedup_url, self.folder_url = prepared_url, dedup_url, folder_url
-        self.tokenizer, self.bos, self.eos = tokenizer, bos, eos
+        self.tokenizer, self.bos, self.eos, self.special = tokenizer, bos, eos, special
         self.row_tokens = row_tokens
         self.restricted = restricted
 
@@ -81,7 +82,7 @@ class TokenizeBlock(PipelineStep):  # type: ignore[misc]
         here = [(key, split, doc_id) for key, split, doc_id in zip(*columns, strict=True) if low <= key < past]
         wanted = {key: split for key, split, _ in here}
         names = {key: doc_id for key, _, doc_id in here}
-        encoder = Encoder(self.tokenizer, bos=self.bos, eos=self.eos)
+        encoder = Encoder(self.tokenizer, bos=self.bos, eos=self.eos, special=self.special)
         keys: dict[str, list[int]] = {split: [] for split in SPLITS}
         parts: dict[str, list[Encoded]] = {split: [] for split in SPLITS}
         waiting: dict[str, list[str]] = {split: [] for split in SPLITS}

@@ -21,7 +21,7 @@ from scrapers.formats import xml_safe
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.inline import collapse, normalise
 from scrapers.formats.jats_blocks import heading, render, render_one, title_of
-from scrapers.formats.jats_citations import CITATIONS, References, dropped, kept
+from scrapers.formats.jats_citations import CITATIONS, References, dropped, kept, with_marks, without_marks
 from scrapers.formats.jats_front import XML_LANG, Front, read_front
 from scrapers.formats.jats_inline import TRANSPARENT, Context, child_of, inline_text, loose_texts
 from scrapers.formats.jats_removed import removed_by_title
@@ -188,9 +188,9 @@ def _assembled(
         licence, evidence = (parent.licence, parent.licence_evidence) if parent else ("unknown", "none")
     return JatsArticle(
         article_type=article_type,
-        text=normalise("\n\n".join(blocks)),
-        title=normalise(front.title),
-        abstract=normalise(abstract),
+        text=with_marks(normalise("\n\n".join(blocks)), context.counts),
+        title=without_marks(normalise(front.title)),
+        abstract=without_marks(normalise(abstract)),
         pmid="" if part else front.pmid,
         pmcid="" if part else front.pmcid,
         doi=front.doi if not (parent and front.doi == parent.doi) else "",

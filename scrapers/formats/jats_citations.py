@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from manifests.markers import OURS, WRITTEN, names, plain
 from scrapers.formats.inline import (
     CITE_END,
     CITE_START,
@@ -32,6 +33,8 @@ CITATIONS = ("drop", "keep", "bib_ref")
 TITLE_WORDS = 12
 _LONGEST_RANGE = 50
 _PLACE = "\x0e"
+_OUR_MARK = "\x10"
+"""Stands before a mark that we write, until what the article itself has of U+FDD0 is out. XML cannot hold it."""
 _DASH = "\\-\u2010\u2011\u2012\u2013\u2014\u2212"
 _JOINED = rf"\s*(?:(?:[,;:{_DASH}]|and\b|&)\s*)?"
 _PLACES = re.compile(rf"{_PLACE}[^{_PLACE}]*{_PLACE}(?:{_JOINED}{_PLACE}[^{_PLACE}]*{_PLACE})*")
@@ -53,6 +56,20 @@ def kept(text: str, _counts: MutableMapping[str, int]) -> str:
         return f"[{mark}]" if bare else mark
 
     return each_citation(text, whole)
+
+
+def with_marks(text: str, counts: MutableMapping[str, int]) -> str:
+    """A finished text with the marks we wrote, and no other, as `manifests.markers` tells them apart."""
+    text = plain(text)
+    if _OUR_MARK in text:
+        counts[WRITTEN] = text.count(_OUR_MARK)
+        text = text.replace(_OUR_MARK, OURS)
+    return text
+
+
+def without_marks(text: str) -> str:
+    """A finished title or abstract, which no tokenizer reads: the marks in it as plain letters."""
+    return plain(text).replace(_OUR_MARK, "")
 
 
 def dropped(article: Any) -> Cited:
@@ -130,7 +147,8 @@ class References:
         before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
         lead = "" if not before or before.isspace() or before in "([" else " "
         trail = "" if not after or after.isspace() or after in ".,;:!?)]" else " "
-        return lead + " ".join(f"[bib_ref] {one} [/bib_ref]" for one in self._titles(match[0])) + trail
+        written = (f"{_OUR_MARK}[bib_ref] {one} {_OUR_MARK}[/bib_ref]" for one in self._titles(match[0]))
+        return lead + " ".join(written) + trail
 
 
 def _written(ref: Any) -> str:
@@ -152,5 +170,8 @@ def _written(ref: Any) -> str:
 
 
 def _plain(element: Any) -> str:
-    # A title of a reference must not look like one of our marks.
-    return finish("".join(element.itertext()), {}).replace("[bib_ref]", "").replace("[/bib_ref]", "").strip()
+    # A title of a reference must not look like one of our marks, not even to a tokenizer without special tokens.
+    text = finish("".join(element.itertext()), {})
+    for name in names():
+        text = text.replace(name, "")
+    return text.strip()

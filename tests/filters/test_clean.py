@@ -257,3 +257,12 @@ def test_no_fragment_of_a_real_note_changes_its_value(text: str) -> None:
     # Never NFKC: a power, a fraction or a wide digit is written as its author did.
     for char in "²⁹½⅓㎎㎖₂Ⅳ①５٥′″µμ℃":
         assert once.count(char) == text.count(char)
+
+
+def test_noncharacters_go_and_marks_of_ours_stay() -> None:
+    text, edits = clean(
+        "5\ufdd1 mg\uffff \ufdd0[bib_ref] A \ufdd0[/bib_ref] \ufdd0[other] \ufdd0\U0010fffe end \U0001fffd"
+    )
+    assert text == "5 mg \ufdd0[bib_ref] A \ufdd0[/bib_ref] [other] end \U0001fffd"
+    assert edits["noncharacters"] == 5
+    assert clean("\ufdd0[bib\u200b_ref] \ufdd0\ufdd0[table]")[0] == "[bib_ref] \ufdd0[table]"

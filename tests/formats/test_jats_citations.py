@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.errors import RecipeError
+from manifests.markers import OURS, WRITTEN, plain
 from scrapers.formats import jats
 from scrapers.pmc_read import checked_citations
 
@@ -39,7 +40,7 @@ def read(markup: str, citations: str, references: str = REFERENCES) -> jats.Jats
 
 
 def cited(*numbers: int) -> str:
-    return " ".join(f"[bib_ref] Title {NAMES[n]} of it, Sur{NAMES[n]} [/bib_ref]" for n in numbers)
+    return " ".join(f"{OURS}[bib_ref] Title {NAMES[n]} of it, Sur{NAMES[n]} {OURS}[/bib_ref]" for n in numbers)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +74,24 @@ def test_marks_kept_and_written_out(markup: str, kept: str, written: str) -> Non
 def test_a_reference_is_written_with_twelve_words_of_its_title_and_the_first_surname() -> None:
     title = " ".join(f"w{n}" for n in range(20))
     assert read(f"so [{xref('1')}].", "bib_ref", reference(1, title)).text == (
-        f"so [bib_ref] {' '.join(f'w{n}' for n in range(12))}, Surb [/bib_ref]."
+        f"so {OURS}[bib_ref] {' '.join(f'w{n}' for n in range(12))}, Surb {OURS}[/bib_ref]."
     )
 
 
 def test_a_title_cannot_look_like_the_end_of_a_mark() -> None:
     text = read(f"so [{xref('1')}].", "bib_ref", reference(1, "x [/bib_ref] [bib_ref] y")).text
     assert (text.count("[bib_ref]"), text.count("[/bib_ref]")) == (1, 1)
+
+
+@pytest.mark.parametrize("written", ["\ufdd0[bib_ref]", "&#xFDD0;[/bib_ref]", "\ufdd0&#91;table&#93;", "\ufdd0"])
+@pytest.mark.parametrize("citations", ["drop", "keep", "bib_ref"])
+def test_an_article_cannot_write_a_mark_of_ours(written: str, citations: str) -> None:
+    article = read(f"{written} so {written} [{xref('1')}] {written}", citations)
+    ours = 2 if citations == "bib_ref" else 0
+    assert article.text.count(OURS) == ours == article.counts.get(WRITTEN, 0)
+    assert plain(article.text).count("[bib_ref]") == (ours // 2) + 3 * ("[bib_ref]" in written)
+    titled = read("x", citations, reference(1)).title + read("x", citations, reference(1)).abstract
+    assert OURS not in titled
 
 
 def test_marks_that_point_nowhere_are_counted_and_kept_ones_are_not() -> None:

@@ -106,13 +106,13 @@ class _Wrong:
 def test_a_wrong_fast_encoder_is_caught_in_the_first_documents_of_a_block(tokenizer_file: Path, fails: bool) -> None:
     encoder = Encoder(str(tokenizer_file), bos=True, eos=False)
     right = encoder.encode(TEXTS)
-    good = encoder._fast
-    encoder._fast = _Wrong(good, fails=fails)
+    good = encoder._start.fast
+    encoder._start.fast = _Wrong(good, fails=fails)
     encoder.start_block()
     assert np.array_equal(encoder.encode(TEXTS).ids, right.ids)
     assert encoder.engine == "tokenizers"
     assert encoder.reason
-    encoder._fast = good
+    encoder._start.fast = good
     encoder.start_block()
     assert (encoder.engine, encoder.reason) == ("fastokens", "")
 
@@ -173,7 +173,7 @@ def llama2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoder, Tokenizer
 def test_words_apart_have_the_ids_of_the_whole_text(llama2: tuple[Encoder, Tokenizer], texts: list[str]) -> None:
     encoder, reference = llama2
     assert encoder.engine == "fastokens"
-    flat, offsets = encoder._flat(texts)
+    flat, offsets = encoder._start.flat(texts)
     for i, text in enumerate(texts):
         expected = reference.encode(text, add_special_tokens=False).ids
         assert flat[offsets[i] : offsets[i + 1]].tolist() == expected

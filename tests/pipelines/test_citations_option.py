@@ -86,7 +86,7 @@ def test_the_titles_of_what_is_cited_stand_in_the_text(tmp_path: Path) -> None:
     xml = XML.replace(b"<mixed-citation>", title)
     texts = [read(source, tmp_path, xml, citations="bib_ref").text for source in SOURCES]
     assert len(set(texts)) == 1
-    assert "[bib_ref] Gout in man, Doe [/bib_ref]" in texts[0]
+    assert "\ufdd0[bib_ref] Gout in man, Doe \ufdd0[/bib_ref]" in texts[0]
 
 
 @pytest.mark.parametrize("source", SOURCES)
