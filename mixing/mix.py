@@ -88,6 +88,8 @@ class Layout:
             "seed": self.seed,
             "rows": {source.source: source.n_rows for source in self.sources},
             "passes": {source.source: len(source.passes) for source in self.sources},
+            # With the rows of each block any row can be traced to its place there: `mixing.places`.
+            "blocks": {s.source: [[block.rows for block in blocks] for blocks in s.passes] for s in self.sources},
             "curves": {name: {"used": list(c.used), "progress": list(c.progress)} for name, c in self.curves.items()},
         }
 

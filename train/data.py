@@ -97,7 +97,7 @@ def make_batch(shards: Shards, rows: npt.ArrayLike, n_rows: int, *, rows_consume
     )
     if not len(wanted):
         return batch
-    taken = shards.take(wanted)
+    taken = shards.rows(wanted)
     here = slice(0, len(wanted))
     segments, positions = _documents(taken)
     batch.input_ids[here] = taken.input_ids[:, :-1]

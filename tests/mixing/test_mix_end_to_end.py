@@ -204,7 +204,7 @@ def test_rows_are_views_and_any_row_can_be_read_alone(built: Shards) -> None:
     with pytest.raises(IndexError):
         built[len(built)]
     order = np.random.default_rng(0).permutation(len(built))
-    taken = built.take(order)
+    taken = built.rows(order)
     assert np.array_equal(taken.input_ids, np.stack([rows[i].input_ids for i in order]))
     assert taken.source is not None
     assert taken.source.tolist() == [rows[i].source for i in order]
