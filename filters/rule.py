@@ -67,6 +67,7 @@ RuleFactory = Callable[..., Rule]
 
 RULES: dict[str, str] = {
     "source.status": "filters.status:status_rule",
+    "source.published_until": "filters.published:published_rule",
     "licence.allowed": "filters.status:licence_rule",
     "clean.text": "filters.clean:clean_rule",
     "clean.boilerplate": "filters.boilerplate:boilerplate_rule",

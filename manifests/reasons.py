@@ -60,6 +60,11 @@ REASONS: dict[str, Reason] = _table(
     ("source.notice", "A correction, addendum or expression of concern: about a document, not one."),
     ("source.superseded", "The source holds a newer version of this document."),
     ("source.archived", "The publisher has archived the document."),
+    ("source.published_late", "Published after the day up to which the recipe takes documents."),
+    (
+        "source.published_unknown",
+        "No date, or one too coarse to tell whether it was published up to the recipe's day.",
+    ),
     ("licence.not_allowed", "The document's own licence is not among those the recipe allows."),
     ("clean.empty", "Nothing was left after cleaning."),
     ("language.not_allowed", "Detected language is not among those the recipe allows."),

@@ -102,23 +102,16 @@ def plan(
     out: OutOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Say what RECIPE would run, what it would skip and why, and what is missing; runs nothing."""
-    from pipelines.agenda import agenda
-    from pipelines.needs import needs
-    from pipelines.summary import render_plan
+    """Say what RECIPE will hold, by expectation, what would run, and what is missing; runs and fetches nothing."""
+    from pipelines.outlook import check_outlook, outlook
+    from pipelines.plan_table import plan_facts, render_plan
 
     planned = plan_for(recipe, out, inputs or [])
     if as_json:
-        print_json(
-            {
-                "recipe": planned.recipe.model_dump(mode="json"),
-                "stages": agenda(planned),
-                "needs": needs(planned),
-                "build": planned.build_path if planned.build_fingerprint else "",
-            }
-        )
+        print_json(plan_facts(planned))
+        check_outlook(outlook(planned))
     else:
-        render_plan(screen(), planned)
+        check_outlook(render_plan(screen(), planned))
 
 
 @app.command()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from manifests.errors import RecipeError
 from manifests.identity import fingerprint
-from pipelines.recipe import Recipe, RuleSection
+from pipelines.optional import rules_of
+from pipelines.recipe import Recipe
 
 LOADER = "local"
 """Loader of the cards whose sources are filled from the command line."""
@@ -60,13 +61,7 @@ def with_inputs(recipe: Recipe, paths: Sequence[str]) -> Recipe:
         )
     priority = [source for source in recipe.dedup.priority if source in sources]
     dedup = recipe.dedup.model_copy(update={"priority": priority})
-    return recipe.model_copy(update={"sources": sources, "dedup": dedup, "rules": _rules_of(recipe, sources)})
-
-
-def _rules_of(recipe: Recipe, sources: Container[str]) -> list[RuleSection]:
-    """The rules for what was found; one for other sources alone leaves, because no source would mean all."""
-    kept = [(rule, [source for source in rule.sources if source in sources]) for rule in recipe.rules]
-    return [rule.model_copy(update={"sources": names}) for rule, names in kept if names or not rule.sources]
+    return recipe.model_copy(update={"sources": sources, "dedup": dedup, "rules": rules_of(recipe, sources)})
 
 
 def as_trial(recipe: Recipe, limit: int) -> Recipe:

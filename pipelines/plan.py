@@ -24,6 +24,7 @@ from pipelines import snapshots
 from pipelines.file_digest import file_sha256
 from pipelines.learning import Learning, learning_of
 from pipelines.needs import needs
+from pipelines.optional import without_optional
 from pipelines.recipe import Recipe, SourceSection, resolve_path
 from pipelines.resolved import NOT_IDENTITY, RECIPE, resolved_recipe
 from pipelines.rule_use import RuleUse, rule_use
@@ -49,10 +50,12 @@ class Plan:
     """A recipe with its output folder: configurations, stages, fingerprints."""
 
     def __init__(self, recipe: Recipe, out: Store, *, base: Path) -> None:
-        self.recipe = recipe
         self.out = out
         self.base = base
-        self.cards: dict[str, Card] = {name: self._card(name, use) for name, use in recipe.sources.items()}
+        cards = {name: self._card(name, use) for name, use in recipe.sources.items()}
+        recipe, self.left_out = without_optional(recipe, cards)
+        self.recipe = recipe
+        self.cards: dict[str, Card] = {name: cards[name] for name in recipe.sources}
         self._revisions: dict[str, str] = {}
         for rule in recipe.rules:
             factory(rule.rule)

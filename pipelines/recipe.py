@@ -39,6 +39,8 @@ class SourceSection(Section):
     """Name of the frozen folder of raw payloads; another name fetches anew."""
     permission: str = ""
     """Date or number of the permission, or another ground, on which a source without an open licence is used."""
+    optional: bool = False
+    """True: left out, and said so, while the permission it needs or the file it is read from is missing."""
     max_epochs: float = Field(4.0, gt=0)
     """How often this source may at most be repeated in the mixture."""
     options: dict[str, Any] = {}

@@ -11,12 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from manifests.store import Store
-from pipelines.agenda import agenda
-from pipelines.needs import needs
 
 if TYPE_CHECKING:
     from pipelines.build import BuildResult
-    from pipelines.plan import Plan
 
 
 REPAIR = (
@@ -148,39 +145,6 @@ def _mixture(result: BuildResult) -> Table:
             style="bold",
         )
     return table
-
-
-def render_plan(console: Console, plan: Plan) -> None:
-    """What would run."""
-    recipe = plan.recipe
-    console.print(f"[bold]{recipe.name}[/bold]: {recipe.description}", highlight=False)
-    table = _table("stage", "source", "", "why")
-    for line in agenda(plan):
-        style = "dim" if line["action"] == "skip" else ""
-        name = f"@{line['name']}" if line["name"] else ""
-        table.add_row(line["stage"], f"{line['source']}{name}", line["action"], line["why"], style=style)
-    for column in table.columns:
-        column.justify = "left"
-    console.print(table)
-    rules = ", ".join(rule.rule for rule in recipe.rules)
-    console.print(f"[bold]rules[/bold]      {rules}", highlight=False)
-    groups = recipe.mixture.groups
-    if groups:
-        shares = " : ".join(f"{name} {group.share:g}" for name, group in groups.items())
-        console.print(
-            f"[bold]mixture[/bold]    {shares}; total_tokens = {recipe.mixture.total_tokens}", highlight=False
-        )
-    for source, card in plan.cards.items():
-        expected = getattr(card, "expected_documents", None)
-        if expected:
-            console.print(f"[bold]expected[/bold]   {source}: about {expected:,} documents", highlight=False)
-    missing = needs(plan)
-    if missing:
-        console.print("[bold red]missing[/bold red]")
-        for need in missing:
-            console.print(f"  {need}", highlight=False, markup=False)
-    else:
-        console.print("[bold]ready[/bold]      nothing is missing")
 
 
 def render_checks(console: Console, store: Store, checks: Sequence[Any]) -> None:
