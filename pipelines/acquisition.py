@@ -12,6 +12,7 @@ from typing import Any
 from manifests.errors import RecipeError, SourceError
 from manifests.store import Store
 from pipelines.executors import Display, StageRun, run_stages, workers_for
+from pipelines.needs import contact
 from pipelines.plan import Plan
 from pipelines.resolved import NOT_IDENTITY
 from pipelines.stage import Stage
@@ -214,7 +215,7 @@ def http_arguments(plan: Plan, source: str, routes: Mapping[str, str]) -> dict[s
     return {
         "fetcher": plan.cards[source].fetcher,
         **own,
-        "contact": network.contact,
+        "contact": contact(plan),
         "routes": dict(routes),
         "timeout_seconds": (10.0, network.timeout_seconds),
         "max_tries": network.max_tries,

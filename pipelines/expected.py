@@ -64,7 +64,8 @@ def _counted(plan: Plan, source: str) -> Expectation | None:
     if not stage.fingerprint or not stage_is_done(plan.folder(stage)):
         return None
     facts = plan.folder(stage).read_json("stage.json")["facts"]
-    documents, tokens = (sum(fact["train"][what] for fact in facts) for what in ("documents", "tokens"))
+    parts = [part for fact in facts for name, part in fact.items() if name.partition(".")[0] == "train"]
+    documents, tokens = (sum(part[what] for part in parts) for what in ("documents", "tokens"))
     return Expectation(documents, tokens, COUNTED, f"{stage.path}, after rules and deduplication")
 
 

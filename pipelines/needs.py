@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipelines.plan import Plan
+
+
+CONTACT = "MEDTROVE_CONTACT"
+"""Environment variable for the address of a recipe that gives none, as the shipped ones do."""
+
+
+def contact(plan: Plan) -> str:
+    """The address that publishers see; empty if nobody gave one."""
+    return plan.recipe.network.contact or os.environ.get(CONTACT, "").strip()
 
 
 def needs(plan: Plan) -> list[str]:
@@ -34,6 +44,9 @@ def needs(plan: Plan) -> list[str]:
         for source, use in plan.recipe.sources.items()
         if not plan.digest(source) and not {"path", "paths"} & set(use.options)
     ]
-    if live and fetched and not plan.recipe.network.contact:
-        found.append("[network] contact: give an address that reaches you; publishers see it in the User-Agent.")
+    if live and fetched and not contact(plan):
+        found.append(
+            f"[network] contact: give an address that reaches you, here or as {CONTACT} in the environment; publishers "
+            "see it in the User-Agent."
+        )
     return found

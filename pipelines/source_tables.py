@@ -68,6 +68,12 @@ def render_card(console: Console, card: Mapping[str, Any]) -> None:
         ("identifiers", f"policy {card['phi_policy']!r}"),
         ("hosts", ", ".join(card["hosts"]) or "none: read from your own disk"),
         ("expected", f"{expected:,} documents: {counted_by}" if expected else ""),
+        (
+            "",
+            f"{card['expected_tokens']:,} tokens, {card['expected_basis']}: {card['expected_from']}"
+            if card["expected_tokens"]
+            else "",
+        ),
         ("met live", str(card["verified_live"] or "never")),
         ("notes", " ".join(card["notes"].split())),
     )

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from manifests.cards import find_card
 from manifests.errors import RecipeError
 from manifests.store import Store
+from pipelines.acquisition import http_arguments
 from pipelines.cli import app
 from pipelines.expected import expectation
 from pipelines.needs import needs
@@ -224,3 +225,14 @@ def test_a_cutoff_makes_a_figure_of_today_an_upper_bound(tmp_path: Path) -> None
 def test_the_sample_world_is_what_no_card_speaks_of(tmp_path: Path) -> None:
     found = outlook(plan_of(table_of("sample"), tmp_path))
     assert all(one.unique_tokens is None for one in found.sources)
+
+
+def test_the_contact_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(table_of("guidelines"), tmp_path)
+    monkeypatch.delenv("MEDTROVE_CONTACT", raising=False)
+    assert any("[network] contact" in need for need in needs(plan))
+    with pytest.raises(RecipeError, match="not ready to run"):
+        plan.check_ready()
+    monkeypatch.setenv("MEDTROVE_CONTACT", "curator@example.org")
+    assert needs(plan) == []
+    assert http_arguments(plan, "cdc", {})["contact"] == "curator@example.org"

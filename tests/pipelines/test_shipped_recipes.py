@@ -26,22 +26,27 @@ from pipelines.display import PlainDisplay
 from pipelines.outlook import check_outlook, outlook
 from pipelines.plan import Plan
 from pipelines.recipe import load_recipe, parse_recipe, recipe_path
+from scrapers.sample import world
+from scrapers.sample.host_eutils import EutilsHost
+from scrapers.sample.literature import abstract
+from scrapers.sample.medline_xml import medline_file
 
 QUIET = PlainDisplay(Console(quiet=True))
 Table = dict[str, Any]
 BUILT = ("guidelines", "gap-replay", "open-commercial", "pilot", "me-llama-129b")
 SCALED = ("limit", "max_articles", "max_records", "token_budget", "tokens_per_file", "max_baseline_files", "updates")
 PLACES = ("path", "dataset", "include")
-OF_SAMPLE = {"pubmed-topic": {"delay_seconds": 0.0, "query": "anything at all"}}
+TOPIC = tomllib.loads(recipe_path("pilot").read_text())["sources"]["pubmed-topic"]["options"]["query"]
+OF_SAMPLE = {"pubmed-topic": {"delay_seconds": 0.0, "query": TOPIC}}
 
 
 def small(name: str) -> Table:
     """The shipped recipe `name` against the sample world."""
     table = tomllib.loads(recipe_path(name).read_text())
-    world = tomllib.loads(recipe_path("sample-sources").read_text())["sources"]
+    sample = tomllib.loads(recipe_path("sample-sources").read_text())["sources"]
     for source, use in table["sources"].items():
         options = {key: value for key, value in use.get("options", {}).items() if key not in (*SCALED, *PLACES)}
-        known = world[source]["options"] if source in world else OF_SAMPLE[source]
+        known = sample[source]["options"] if source in sample else OF_SAMPLE[source]
         use["options"] = {**options, **known}
         # One snapshot for all recipes that ask for the same.
         use["snapshot"] = f"sample-{fingerprint(options)}"
@@ -54,6 +59,24 @@ def small(name: str) -> Table:
     if isinstance(table["mixture"]["total_tokens"], int):
         table["mixture"]["total_tokens"] = "largest"
     return table
+
+
+@pytest.fixture(autouse=True)
+def topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample world with the pilot's topic: forty records that no other part of it holds."""
+    write = world.write_world
+
+    def with_topic(folder: Path, *, seed: int = 7) -> None:
+        write(folder, seed=seed)
+        records = [abstract(seed, 5000 + n) for n in range(40)]
+        pmids = [record.pmid for record in records]
+        hosts = EutilsHost(folder)
+        hosts.search("pubmed", TOPIC, pmids)
+        hosts.search("pubmed", TOPIC, [], count=len(pmids), retmax=0)
+        hosts.fetch("pubmed", pmids, medline_file(records))
+        hosts.close()
+
+    monkeypatch.setattr(world, "write_world", with_topic)
 
 
 @pytest.fixture(scope="module")
