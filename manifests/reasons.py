@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 KEPT = "kept"
 
-STAGES = ("extract", "source", "licence", "clean", "language", "quality", "relevance", "phi", "decontaminate", "dedup")
+STAGES = ("extract", "source", "licence", "clean", "language", "quality", "relevance", "phi", "decontaminate", "dedup", "template")
 """In the order in which a document meets them; `custom` rules of a site come after `decontaminate`."""
 
 
@@ -94,6 +94,9 @@ REASONS: dict[str, Reason] = _table(
     ("dedup.same_work", "Another record of the same work (same PMCID, PMID or DOI) represents it."),
     ("dedup.exact", "Another document has the same normalised text."),
     ("dedup.near_duplicate", "Another document has nearly the same words and exactly the same numbers."),
+    ("template.not_a_conversation", "Turns that do not alternate from a question to an answer, or have no answer."),
+    ("template.nothing_to_learn", "A conversation all of whose answers are empty."),
+    ("template.too_long", "A conversation longer than a training row: conversations are never cut."),
     ("custom.*", "Dropped by a rule of the site's own; the part after the dot names it."),
 )
 

@@ -73,12 +73,16 @@ def pack_block(
     pad_id: int,
     *,
     units: npt.ArrayLike | None = None,
+    loss_mask: npt.NDArray[np.uint8] | None = None,
 ) -> Block:
-    """The block of these documents, in the order given (by key, or by patient and time where `units` is given)."""
+    """The block of these documents, in the order given (by key, or by patient and time where `units` is given).
+
+    `loss_mask`, parallel to `encoded.ids`, gives the rows that column; padding is never learned.
+    """
     keys = np.asarray(doc_keys, dtype=np.uint64)
     assert len(keys) == len(encoded), "one key for each encoded document"
     packing = pack(encoded.lengths, row_tokens, units=units)
-    rows = _fill(keys, encoded, packing, row_tokens, pad_id)
+    rows = _fill(keys, encoded, packing, row_tokens, pad_id, loss_mask)
     columns = [keys[packing.document], packing.row, packing.offset, packing.start, packing.length]
     placements = pa.table(
         [pa.array(column, field.type) for column, field in zip(columns, BLOCK_PLACEMENTS, strict=True)],
@@ -97,7 +101,8 @@ def pack_block(
 def write_block(stream: IO[bytes], block: Block) -> None:
     """The block's rows as an Arrow IPC file; its placements go to a table of their own."""
     rows = block.rows
-    schema = row_schema(rows.input_ids.shape[1], rows.input_ids.dtype, source=False)
+    masked = rows.loss_mask is not None
+    schema = row_schema(rows.input_ids.shape[1], rows.input_ids.dtype, source=False, loss_mask=masked)
     with pa.ipc.new_file(stream, schema) as writer:
         for start in range(0, len(rows), BATCH_ROWS):
             writer.write_batch(to_batch(rows.take(np.arange(start, min(start + BATCH_ROWS, len(rows))))))
@@ -120,6 +125,7 @@ class BlockFile:
         column = self._file.schema.field("input_ids").type
         self.row_tokens = int(column.list_size)
         self.dtype = np.dtype(column.value_type.to_pandas_dtype())
+        self.has_loss_mask = "loss_mask" in self._file.schema.names
 
     def batch(self, number: int) -> Rows:
         """Record batch `number`: rows `number * BATCH_ROWS` and following, as views of the file."""
@@ -142,7 +148,7 @@ class BlockFile:
         """The rows at `indices`, in that order, copied out of the file."""
         index = np.asarray(indices, dtype=np.int64)
         picked = self.picks(index, np.arange(len(index)))
-        return arrange(picked) if picked else _no_rows(self.row_tokens, self.dtype)
+        return arrange(picked) if picked else _no_rows(self.row_tokens, self.dtype, loss_mask=self.has_loss_mask)
 
     def ids(self, row: int) -> TokenArray:
         """Tokens of one row, a view of the file."""
@@ -150,9 +156,39 @@ class BlockFile:
         view: TokenArray = self.batch(number).input_ids[inside]
         return view
 
+    def loss_mask(self, row: int) -> npt.NDArray[np.uint8]:
+        """Loss mask of one row, a view of the file; only where `has_loss_mask`."""
+        number, inside = divmod(row, BATCH_ROWS)
+        mask = self.batch(number).loss_mask
+        assert mask is not None, "the block has a loss mask"
+        view: npt.NDArray[np.uint8] = mask[inside]
+        return view
+
 
 def gather(block: BlockFile, placements: pa.Table, doc_keys: npt.ArrayLike) -> Encoded:
     """The token ids of chosen documents of a block, in the order of `doc_keys`; KeyError for one it does not hold."""
+    offsets, pieces = _located(placements, doc_keys)
+    ids = np.empty(int(offsets[-1]), dtype=block.dtype)
+    at = 0
+    for row, begin, n in pieces:
+        ids[at : at + n] = block.ids(row)[begin : begin + n]
+        at += n
+    return Encoded(ids, offsets)
+
+
+def gather_loss_mask(block: BlockFile, placements: pa.Table, doc_keys: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """The loss mask of the same documents, parallel to the ids that `gather` gives."""
+    offsets, pieces = _located(placements, doc_keys)
+    mask = np.empty(int(offsets[-1]), dtype=np.uint8)
+    at = 0
+    for row, begin, n in pieces:
+        mask[at : at + n] = block.loss_mask(row)[begin : begin + n]
+        at += n
+    return mask
+
+
+def _located(placements: pa.Table, doc_keys: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], list[tuple[int, int, int]]]:
+    """Where each document begins when they lie end to end, and the pieces: row, first token in it, length."""
     keys = np.asarray(doc_keys, dtype=np.uint64)
     column = placements.column("doc_key").to_numpy()
     row, start, doc_start, length = (
@@ -164,50 +200,58 @@ def gather(block: BlockFile, placements: pa.Table, doc_keys: npt.ArrayLike) -> E
     missing = keys[first == past]
     if missing.size:
         raise KeyError(f"document {int(missing[0]):016x} is not in this block")
-    pieces = [piece for a, b in zip(first, past, strict=True) for piece in by_document[a:b]]
     totals = np.concatenate(([0], np.cumsum(length[by_document], dtype=np.int64)))
     offsets = np.concatenate(([0], np.cumsum(totals[past] - totals[first])))
-    ids = np.empty(int(offsets[-1]), dtype=block.dtype)
-    at = 0
-    for piece in pieces:
-        n = int(length[piece])
-        begin = int(start[piece])
-        ids[at : at + n] = block.ids(int(row[piece]))[begin : begin + n]
-        at += n
-    return Encoded(ids, offsets)
+    pieces = [piece for a, b in zip(first, past, strict=True) for piece in by_document[a:b]]
+    return offsets, [(int(row[piece]), int(start[piece]), int(length[piece])) for piece in pieces]
 
 
 def repack(parts: Iterable[tuple[BlockFile, pa.Table, UInt64Array]], row_tokens: int, pad_id: int) -> Block:
     """One block of the documents chosen from several: (block, its placements, the keys wanted); the fractional pass."""
-    gathered = [(keys, gather(block, placements, keys)) for block, placements, keys in parts]
+    chosen = list(parts)
+    gathered = [gather(*part) for part in chosen]
+    masked = any(block.has_loss_mask for block, _, _ in chosen)
     return pack_block(
-        np.concatenate([keys for keys, _ in gathered]),
-        join([encoded for _, encoded in gathered]),
+        np.concatenate([keys for _, _, keys in chosen]),
+        join(gathered),
         row_tokens,
         pad_id,
+        loss_mask=np.concatenate([gather_loss_mask(*part) for part in chosen]) if masked else None,
     )
 
 
-def _fill(keys: UInt64Array, encoded: Encoded, packing: Packing, row_tokens: int, pad_id: int) -> Rows:
+def _fill(
+    keys: UInt64Array,
+    encoded: Encoded,
+    packing: Packing,
+    row_tokens: int,
+    pad_id: int,
+    loss_mask: npt.NDArray[np.uint8] | None,
+) -> Rows:
     flat = np.full(packing.n_rows * row_tokens, pad_id, dtype=encoded.ids.dtype)
+    mask = None if loss_mask is None else np.zeros(len(flat), dtype=np.uint8)
     sources = encoded.offsets[packing.document] + packing.start
     targets = packing.row * row_tokens + packing.offset
     for source, target, length in zip(sources.tolist(), targets.tolist(), packing.length.tolist(), strict=True):
         flat[target : target + length] = encoded.ids[source : source + length]
+        if mask is not None and loss_mask is not None:
+            mask[target : target + length] = loss_mask[source : source + length]
     return Rows(
         input_ids=flat.reshape(-1, row_tokens),
         offsets=np.searchsorted(packing.row, np.arange(packing.n_rows + 1)),
         doc_ends=(packing.offset + packing.length).astype(np.int32),
         doc_key=keys[packing.document],
         continues=packing.continues,
+        loss_mask=None if mask is None else mask.reshape(-1, row_tokens),
     )
 
 
-def _no_rows(row_tokens: int, dtype: np.dtype[np.generic]) -> Rows:
+def _no_rows(row_tokens: int, dtype: np.dtype[np.generic], *, loss_mask: bool) -> Rows:
     return Rows(
         input_ids=np.zeros((0, row_tokens), dtype=dtype),
         offsets=np.zeros(1, dtype=np.int64),
         doc_ends=np.zeros(0, dtype=np.int32),
         doc_key=np.zeros(0, dtype=np.uint64),
         continues=np.zeros(0, dtype=bool),
+        loss_mask=np.zeros((0, row_tokens), dtype=np.uint8) if loss_mask else None,
     )

@@ -62,6 +62,8 @@ class Layout:
     seed: int
     curves: Mapping[str, Curve] = field(default_factory=dict)
     """Sources that are not spread evenly."""
+    loss_mask: bool = False
+    """Blocks have that column (conversations), and so have the shards."""
 
     @property
     def names(self) -> list[str]:
@@ -105,7 +107,8 @@ class Layout:
             for s in value["sources"]
         )
         curves = {name: Curve(tuple(c["used"]), tuple(c["progress"])) for name, c in value["curves"].items()}
-        return cls(sources, value["row_tokens"], value["dtype"], value["rows_per_shard"], value["seed"], curves)
+        masked = bool(value.get("loss_mask", False))
+        return cls(sources, value["row_tokens"], value["dtype"], value["rows_per_shard"], value["seed"], curves, masked)
 
 
 def source_layout(
@@ -145,6 +148,7 @@ def write_mixed_shard(
         sources=layout.names,
         row_tokens=layout.row_tokens,
         dtype=layout.dtype,
+        loss_mask=layout.loss_mask,
     )
     return record, pa.concat_tables(tables).combine_chunks()
 
@@ -168,6 +172,7 @@ def write_source_rows(
         sources=layout.names,
         row_tokens=layout.row_tokens,
         dtype=layout.dtype,
+        loss_mask=layout.loss_mask,
     )
 
 

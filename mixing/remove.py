@@ -24,16 +24,19 @@ def blank(rows: Rows, doc_keys: npt.ArrayLike, pad_id: int) -> Rows:
     if not gone.any():
         return rows
     ids = rows.input_ids.copy()
+    mask = None if rows.loss_mask is None else rows.loss_mask.copy()
     row = np.repeat(np.arange(len(rows)), np.diff(rows.offsets))
     ends, lengths = rows.doc_ends.astype(np.int64), rows.lengths
     for piece in np.flatnonzero(gone).tolist():
-        ids[row[piece], ends[piece] - lengths[piece] : ends[piece]] = pad_id
+        stretch = slice(ends[piece] - lengths[piece], ends[piece])
+        ids[row[piece], stretch] = pad_id
+        if mask is not None:
+            mask[row[piece], stretch] = 0
     first = np.diff(rows.offsets) > 0
     continues = rows.continues.copy()
     continues[first] &= ~gone[rows.offsets[:-1][first]]
-    return replace(
-        rows, input_ids=ids, doc_key=np.where(gone, np.uint64(REMOVED_KEY), rows.doc_key), continues=continues
-    )
+    keys = np.where(gone, np.uint64(REMOVED_KEY), rows.doc_key)
+    return replace(rows, input_ids=ids, doc_key=keys, continues=continues, loss_mask=mask)
 
 
 def blank_shard(
