@@ -26,7 +26,7 @@ _REFERENCE_BATCH = 256
 _HIDDEN = "\ufdd1"
 """Before the name of a token that no text may make: a noncharacter, which cleaning takes out of texts."""
 
-_PROBE = (
+PROBE = (
     "INR 2.0–3.0; dose ≥ 5 mg/kg (0.5–1 µg·kg⁻¹), pH<7.35\r\n\r\n| K+ | 3,5 |\t±\u00a0x̄ = 10⁻³ Ångström don't WE'LL\n"
     "  two  spaces\u2009thin\u200bzero 12345678901 ﬁ é e\u0301 αβγ 中文 العربية 👩‍⚕️ <s> </s> <unk> [SEP] <|endoftext|> "
 )
@@ -90,7 +90,7 @@ class Engine:
         fast.no_padding()
         self.fast = fast
         spelled = " ".join(entry["content"] for entry in table.get("added_tokens") or [])
-        if not self._agree([_PROBE, f"a {spelled} b", spelled.replace(" ", "")]):
+        if not self._agree([PROBE, f"a {spelled} b", spelled.replace(" ", "")]):
             self.fast, self._refusal = None, "fastokens encodes the probe text differently"
 
     def _agree(self, texts: list[str]) -> bool:

@@ -10,6 +10,8 @@ from manifests.errors import RecipeError
 from mixing.engine import unusable
 
 CONFIG = "tokenizer_config.json"
+CARD = "tokenizer.card.json"
+"""Beside a tokenizer trained here: what from, and whether it is restricted."""
 
 
 def read_file(path: str) -> bytes:

@@ -25,6 +25,7 @@ from pipelines.command_line import (
 )
 from pipelines.sources_command import sources_app
 from pipelines.text_command import text
+from pipelines.tokenizer_command import tokenizer_app, train_tokenizer
 
 app = typer.Typer(
     name="medtrove",
@@ -35,6 +36,8 @@ app = typer.Typer(
 )
 app.add_typer(sources_app, name="sources", invoke_without_command=True)
 app.command()(text)
+app.add_typer(tokenizer_app, name="tokenizer")
+app.command()(train_tokenizer)
 
 
 @app.command()

@@ -19,7 +19,6 @@ from manifests.errors import RecipeError
 from manifests.identity import fingerprint
 from manifests.schema import SCHEMA_VERSION
 from manifests.store import Store
-from mixing.tokenizer_file import parse_table, read_file, special_ids
 from pipelines import snapshots
 from pipelines.file_digest import file_sha256
 from pipelines.learning import Learning, learning_of
@@ -29,6 +28,7 @@ from pipelines.recipe import Recipe, SourceSection, resolve_path
 from pipelines.resolved import NOT_IDENTITY, RECIPE, resolved_recipe
 from pipelines.rule_use import RuleUse, rule_use
 from pipelines.stage import ALL, Stage
+from pipelines.tokenizer_check import check_tokenizer
 from scrapers.formats.pdf import pdf_reader_identity
 from scrapers.source import SourceConfig
 
@@ -154,8 +154,8 @@ class Plan:
             for use in self.rules(source):
                 check_parameters(use.rule, use.parameters)
             self.learning(source)
-        if (names := self.recipe.tokenizer.special) and self.tokenizer_digest():
-            special_ids(parse_table(read_file(self.tokenizer_path), self.tokenizer_path), names, self.tokenizer_path)
+        if self.tokenizer_digest():
+            check_tokenizer(self.tokenizer_path, self.recipe.tokenizer.special, restricted=self.restricted)
         if missing := needs(self):
             raise RecipeError("not ready to run:\n  " + "\n  ".join(missing) + "\n", where=self.recipe.name)
 

@@ -1,0 +1,24 @@
+"""What a recipe asks of its tokenizer's file, checked before hours are spent on the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from manifests.errors import RecipeError
+from mixing.tokenizer_file import CARD, parse_table, read_file, special_ids
+
+
+def check_tokenizer(path: str, special: Sequence[str], *, restricted: bool) -> None:
+    """RecipeError where the file lacks a token named, or comes of restricted text and the build does not."""
+    if special:
+        special_ids(parse_table(read_file(path), path), list(special), path)
+    card = Path(path).with_name(CARD)
+    if not restricted and card.exists() and json.loads(card.read_bytes()).get("restricted"):
+        raise RecipeError(
+            "the tokenizer was trained on restricted text, and no source of the recipe is restricted.",
+            where=path,
+            why="Its vocabulary holds words of that text, names among them, and an open build would carry them out.",
+            fix="Train one on open sources: medtrove train-tokenizer without --include-restricted.",
+        )
