@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 KEPT = "kept"
 
-STAGES = ("extract", "source", "licence", "clean", "language", "quality", "relevance", "phi", "decontaminate", "dedup", "template")
+STAGES = (
+    *("extract", "source", "licence", "clean", "language", "quality", "relevance", "phi", "decontaminate", "dedup"),
+    "template",
+)
 """In the order in which a document meets them; `custom` rules of a site come after `decontaminate`."""
 
 
