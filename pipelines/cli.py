@@ -23,6 +23,8 @@ from pipelines.command_line import (
     screen,
     vars_of,
 )
+from pipelines.export_command import export_app
+from pipelines.inspect_command import inspect
 from pipelines.sources_command import sources_app
 from pipelines.text_command import text
 from pipelines.tokenizer_command import tokenizer_app, train_tokenizer
@@ -35,9 +37,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(sources_app, name="sources", invoke_without_command=True)
+app.add_typer(export_app, name="export", no_args_is_help=True)
 app.command()(text)
 app.add_typer(tokenizer_app, name="tokenizer")
 app.command()(train_tokenizer)
+app.command()(inspect)
 
 
 @app.command()

@@ -210,19 +210,23 @@ def _sizes(measures: Mapping[str, int]) -> str:
 
 def write_file(made: Answer, path: Path) -> None:
     """Write what was asked for to `path`; of its owner alone, with a banner above the text, if it is guarded."""
-    if path.exists() and (path.is_symlink() or not path.is_file()):
-        raise RecipeError(f"{path} is not a plain file.", where="--output", fix="Name a new file.")
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise RecipeError(f"the folder {folder} is not there.", where="--output", fix="Make it, or name another.")
-    store = Store(folder, mode=0o600 if made.guarded else None)
-    with store.writing(path.name) as stream:
+    with file_store(path, private=made.guarded).writing(path.name) as stream:
         if made.payload is not None:
             copy_payload(made, stream)
         else:
             banner = f"{BANNER}\n\n" if made.guarded else ""
             # Half a surrogate pair can stand in JSON; it is written as it came rather than not at all.
             stream.write((banner + (made.text or "")).encode("utf-8", "surrogatepass"))
+
+
+def file_store(path: Path, *, private: bool) -> Store:
+    """The folder of a file that a user asked for with --output; RecipeError if it is no place for one."""
+    if path.exists() and (path.is_symlink() or not path.is_file()):
+        raise RecipeError(f"{path} is not a plain file.", where="--output", fix="Name a new file.")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise RecipeError(f"the folder {folder} is not there.", where="--output", fix="Make it, or name another.")
+    return Store(folder, mode=0o600 if private else None)
 
 
 def copy_payload(made: Answer, stream: IO[bytes]) -> None:
