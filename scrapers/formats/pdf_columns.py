@@ -19,6 +19,8 @@ _GAP = 0.8
 _GUTTER = 0.7
 _WIDEST_STRETCH, _WIDEST_PROSE = 2.5, 6.0
 """Of the type size: justified lines have no wider gaps; the second is for those before a small letter."""
+_MEASURED = 4
+"""Words of a line whose type says how high it is."""
 _FEWEST_LINES = 3
 _MOST_CROSSING = 0.35
 _FEWEST_WORDS = 3
@@ -58,14 +60,29 @@ def lanes_of(pieces: Iterable[Piece]) -> list[list[float]]:
 def rows_of(words: list[Word]) -> list[list[Word]]:
     """Words on one baseline, from left to right; the rows from the top."""
     rows: list[list[Word]] = []
-    base = 0.0
-    for word in sorted(words, key=lambda word: (-word.y, word.x0)):
-        if rows and base - word.y < SAME_LINE * min(word.size, max(w.size for w in rows[-1][:4])):
-            rows[-1].append(word)
+    base = tall = 0.0
+    row: list[Word] = []
+    for word in sorted(words, key=_from_the_top):
+        size = word.size
+        if row and base - word.y < SAME_LINE * (size if size < tall else tall):
+            row.append(word)
+            if size > tall and len(row) <= _MEASURED:
+                tall = size
         else:
-            rows.append([word])
-            base = word.y
-    return [sorted(row, key=lambda word: word.x0) for row in rows]
+            row = [word]
+            rows.append(row)
+            base, tall = word.y, size
+    for row in rows:
+        row.sort(key=_from_the_left)
+    return rows
+
+
+def _from_the_top(word: Word) -> tuple[float, float]:
+    return -word.y, word.x0
+
+
+def _from_the_left(word: Word) -> float:
+    return word.x0
 
 
 def pieces_of(words: list[Word]) -> list[Piece]:
@@ -75,9 +92,14 @@ def pieces_of(words: list[Word]) -> list[Piece]:
         start = 0
         reach = row[0].x1
         for i in range(1, len(row) + 1):
-            if i < len(row) and (row[i].x0 - reach <= _GAP * _em(row[i - 1], row[i]) or _stretched(row, i)):
-                reach = max(reach, row[i].x1)
-                continue
+            if i < len(row):
+                word = row[i]
+                gap = word.x0 - reach
+                near = gap <= _GAP * _em(row[i - 1], word)
+                if near or _stretched(row, i):
+                    if word.x1 > reach:
+                        reach = word.x1
+                    continue
             pieces.append(piece_of(row[start:i]))
             if i < len(row):
                 start, reach = i, row[i].x1
@@ -94,7 +116,7 @@ def piece_of(words: list[Word]) -> Piece:
 
 def _em(before: Word, word: Word) -> float:
     """The type size that measures a gap: between a line and a heading in the next column, that of the smaller."""
-    small, large = sorted((before.size, word.size))
+    small, large = (before.size, word.size) if before.size < word.size else (word.size, before.size)
     return large if small > 0.9 * large else small
 
 

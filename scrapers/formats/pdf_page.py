@@ -135,16 +135,18 @@ def _words(runs: list[Run]) -> list[Word]:
 
 def _once(words: list[Word]) -> list[Word]:
     """Words without those drawn over the same word again, as shadows and bold type are made."""
-    seen: dict[tuple[str, int], list[Word]] = {}
+    last: dict[tuple[str, int], Word] = {}
+    places: set[tuple[str, int, int]] = set()
     kept = []
     for word in words:
-        at = round(word.y)
-        places = [one for y in (at - 1, at, at + 1) for one in seen.get((word.text, y), ())]
-        em = 0.15 * word.size
-        if any(abs(one.x0 - word.x0) < em and abs(one.y - word.y) < em and one.size == word.size for one in places):
-            continue
-        seen.setdefault((word.text, at), []).append(word)
-        kept.append(word)
+        row, em = round(word.y), 0.15 * word.size
+        one = last.get((word.text, row))
+        place = word.text, row, round(word.x0)
+        moved = one is not None and abs(one.x0 - word.x0) < em and abs(one.y - word.y) < em and one.size == word.size
+        if not moved and place not in places:
+            kept.append(word)
+        last[word.text, row] = word
+        places.add(place)
     return kept
 
 

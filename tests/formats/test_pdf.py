@@ -246,9 +246,12 @@ def test_another_reader_behind_the_same_door() -> None:
         ("G i v e t h e d r u g o n c e d a i l y t o a d u l t s", 0.0, 0.1),
         ("\ufffd\ufffd\ue012\ue013 \ufffd\ufffd (cid:12)(cid:13) mg", 0.0, 0.0),
         ("Gvxxxxx bqzrtkl thhhhhe xkcdwrtb aeiouaei drg qwrtplk ssddffg", 0.0, 0.4),
+        (" ".join([LINE] * 4).translate({code: (code - 94) % 26 + 97 for code in range(97, 123)}), 0.0, 0.4),
+        (" ".join(word[::-1] for word in LINE.split() * 4), 0.0, 0.4),
+        ("zinc 5 mg | iron 7 mg | folate 0.4 mg | none | oral | twice | male 12 | mean 3.4 kg " * 6, 0.9, 1.0),
         ("", 0.0, 0.0),
     ],
-    ids=["clinical", "french", "letters set apart", "glyphs", "garbage", "empty"],
+    ids=["clinical", "french", "letters apart", "glyphs", "garbage", "other letters", "mirrored", "table", "empty"],
 )
 def test_quality_of_a_page(text: str, least: float, most: float) -> None:
     assert least <= page_quality(text).score <= most
