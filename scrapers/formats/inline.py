@@ -116,8 +116,7 @@ def normalise(text: str) -> str:
         return text
     if "\u00ad" in text or "\u200b" in text or "\u2060" in text or "\ufeff" in text:
         text = _LEFT_BESIDE.sub(" ", _INVISIBLE.sub("", text))
-    # Nothing composes with a line feed, and most lines are plain.
-    return "\n".join([line if line.isascii() else unicodedata.normalize("NFC", line) for line in text.split("\n")])
+    return unicodedata.normalize("NFC", text)
 
 
 def _resolve(text: str, counts: MutableMapping[str, int], cited: Cited) -> str:

@@ -29,7 +29,7 @@ def test_of_all_white_space_only_the_space_is_printable() -> None:
 
 
 @given(_TEXTS)
-def test_lines_are_composed_as_the_whole_text_would_be(text: str) -> None:
+def test_a_finished_text_is_composed_without_what_is_invisible(text: str) -> None:
     visible = re.sub("[\u00ad\u200b]", "", text)
     whole = text if visible == text else re.sub(r"(?<=\S) {2,}(?=\S)", " ", visible)
     assert inline.normalise(text) == unicodedata.normalize("NFC", whole)
