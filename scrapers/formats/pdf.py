@@ -7,6 +7,7 @@ always stays. The reading is done in a process of its own that has a limit of ti
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -142,6 +143,9 @@ def _marked(found: PdfText, ocr: Any) -> PdfText:
         found.counts |= {name: value for name, value in n.items() if value}
         found.measures = {"ocr_pages": float(len(ocr.confidences)), "ocr_pages_aside": float(ocr.aside)}
         found.measures |= {"ocr_confidence_lowest": min(ocr.confidences)} if ocr.confidences else {}
+        if ocr.widths and min(ocr.widths) < math.inf:
+            found.measures["ocr_pixels_per_letter_lowest"] = min(ocr.widths)
+        found.measures |= {"ocr_doubtful_in_numbers": float(ocr.doubtful)}
         found.measures |= {"ocr_share_of_pages": len(ocr.confidences) / found.pages}
     return found
 
