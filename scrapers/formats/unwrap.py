@@ -2,7 +2,8 @@
 
 Only a line that was full is joined, and only to a line that goes on: never to a list item, a heading `Xxx:`, a
 prescription, vital signs, a table or laboratory row, or an indented line. A placeholder `[** … **]` that was broken is
-whole again wherever it stands. No character but line ends and the white space around them changes.
+whole again wherever it stands, and so is a number: `03/` and `14/2019` are one date. No character but line ends and
+the white space around them changes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _SHOUTED = re.compile(r"\s*[A-Z][A-Z /&,()'-]{3,}:?\s*$")
 _COLUMNS = re.compile(r"\S\s{3,}\S|\t|\|")
 _RESULT = re.compile(r"[A-Za-z)%\]][-=:]\s?[<>]?\d+(?:\.\d+)?")
 _TIMED = re.compile(r"\b\d{1,2}:\d{2}\s?[AaPp][Mm]\b")
+_INSIDE = re.compile(r"\d[-/]\Z|[\w.]@\Z")
 _SPACES = re.compile(r"[ \t]+$", re.M)
 _BLANKS = re.compile(r"\n{3,}")
 
@@ -48,7 +50,12 @@ def unwrap(text: str) -> str:
     for line in lines:
         line = line.rstrip()
         if open_lines and _continues(previous, line):
-            open_lines[-1].append(line.lstrip())
+            part = line.lstrip()
+            # A space there would hide a date or an address from whoever looks for one.
+            inside = _INSIDE.search(previous) is not None and part[:1].isalnum()
+            if inside and (previous[-1] == "@" or part[0].isdecimal()):
+                part = open_lines[-1].pop() + part
+            open_lines[-1].append(part)
         else:
             open_lines.append([line])
         previous = line
