@@ -103,11 +103,11 @@ def pdf_to_text(
 def read_here(data: bytes, *, max_pages: int = 2000, mode: str = "text", engine: str = "") -> PdfText:
     """As `pdf_to_text`, in this process and without a limit of time and memory."""
     from scrapers.formats.pdf_blocks import written
-    from scrapers.formats.pdf_columns import rows_of
     from scrapers.formats.pdf_hyphens import Hyphens
     from scrapers.formats.pdf_line_numbers import remove_line_numbers
     from scrapers.formats.pdf_lines import Line, body_size, page_lines
     from scrapers.formats.pdf_page import Page, Word
+    from scrapers.formats.pdf_pieces import rows_of
     from scrapers.formats.pdf_running import running_lines
 
     pages: list[Page]

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from scrapers.formats.pdf_columns import SAME_LINE, Piece, lanes_of, piece_of
+from scrapers.formats.pdf_file_order import rows_by_file
+from scrapers.formats.pdf_pieces import Piece, lanes_of, piece_of
 from scrapers.formats.pdf_rules import Rule
 
 _CENTRED = 0.8
@@ -24,23 +25,6 @@ Cells = list[list[list[str]]]
 """Rows of cells of lines."""
 _Placed = list[tuple[int, int, Piece]]
 """Pieces with the first and last column they stand in."""
-
-
-def lines_of(pieces: list[Piece]) -> list[list[Piece]]:
-    """Pieces of a column on one line, from left to right; a table is a row of its own."""
-    rows: list[list[Piece]] = []
-    for piece in sorted(pieces, key=lambda piece: (-piece.bottom - 0.2 * piece.size * (not piece.table), piece.x0)):
-        last = rows[-1][-1] if rows else None
-        if last and not last.table and not piece.table and base_of(last) - base_of(piece) < SAME_LINE * piece.size:
-            rows[-1].append(piece)
-        else:
-            rows.append([piece])
-    return [sorted(row, key=lambda piece: piece.x0) for row in rows]
-
-
-def base_of(piece: Piece) -> float:
-    """The baseline of a piece."""
-    return piece.bottom + 0.2 * piece.size
 
 
 def _lanes(lines: list[list[Piece]]) -> list[list[float]]:
@@ -112,6 +96,9 @@ def aligned_table(lines: list[list[Piece]], rules: Sequence[Rule] = ()) -> Cells
     ]
     if sum(len({at for at, _, _ in row}) == len(row) for row in placed) < 0.8 * len(placed):
         return _counted(lines)
+    by_file = rows_by_file(placed, len(lanes))
+    if by_file is not None:
+        return by_file
     if _tightest(lines) < _CENTRED * min(_leadings(placed), default=0.0):
         return _centred(placed, len(lanes))
     rows: Cells = []

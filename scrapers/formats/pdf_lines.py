@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from scrapers.formats.pdf_aligned import Cells, aligned_table, base_of, in_columns, lines_of
-from scrapers.formats.pdf_columns import Piece, columns, pieces_of
+from scrapers.formats.pdf_aligned import Cells, aligned_table, in_columns
+from scrapers.formats.pdf_columns import columns
 from scrapers.formats.pdf_page import Page, Word
+from scrapers.formats.pdf_pieces import Piece, base_of, lines_of, pieces_of
 from scrapers.formats.pdf_rules import Rule
 from scrapers.formats.pdf_tables import ruled_tables
 

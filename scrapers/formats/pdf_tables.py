@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from scrapers.formats.pdf_aligned import Cells, aligned_table, lines_of
-from scrapers.formats.pdf_columns import Piece, pieces_of, rows_of
+from scrapers.formats.pdf_aligned import Cells, aligned_table
 from scrapers.formats.pdf_page import Page, Rule, Word
+from scrapers.formats.pdf_pieces import Piece, lines_of, pieces_of, rows_of
 
 _TOUCH = 3.0
 _SAME = 2.5
