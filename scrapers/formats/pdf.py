@@ -108,7 +108,7 @@ def read_here(data: bytes, *, max_pages: int = 2000, mode: str = "text", engine:
     from scrapers.formats.pdf_lines import Line, body_size, page_lines
     from scrapers.formats.pdf_page import Page, Word
     from scrapers.formats.pdf_pieces import rows_of
-    from scrapers.formats.pdf_running import running_lines
+    from scrapers.formats.pdf_running import running_lines, set_apart
 
     pages: list[Page]
     pages, ocr = _pages(data, max_pages, mode, engine)
@@ -118,7 +118,9 @@ def read_here(data: bytes, *, max_pages: int = 2000, mode: str = "text", engine:
         raise Unreadable("extract.no_text_layer", f"{len(pages)} pages hold {characters} characters of text.")
     remove_line_numbers(pages, counts)
     rows = [rows_of(page.words) for page in pages]
-    removed = running_lines([[_plain(row) for row in page] for page in rows], counts)
+    body = body_size(pages)
+    apart = [set_apart(page, its_rows, body) for page, its_rows in zip(pages, rows, strict=True)]
+    removed = running_lines([[_plain(row) for row in page] for page in rows], counts, apart)
     for page, its_rows, (top, bottom) in zip(pages, rows, removed, strict=True):
         page.words = [word for row in its_rows[top : len(its_rows) - bottom] for word in row]
     body = body_size(pages)

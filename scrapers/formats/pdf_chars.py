@@ -10,12 +10,12 @@ import ctypes
 import math
 import re
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from scrapers.formats.errors import Unreadable
+from scrapers.formats.pdf_calls import call
+from scrapers.formats.pdf_tex_fonts import CONTROLS, decoded
 
 MAX_CHARACTERS = 200_000
 """Of one page: the densest newspaper page holds a tenth of it."""
@@ -74,17 +74,6 @@ def runs_of(text_page: Any, index: int) -> list[Run]:
     return _Reading(text_page, index).runs
 
 
-@cache
-def _call(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function of PDFium that takes and gives addresses as numbers, which is several times as fast."""
-    import pypdfium2.raw as pdfium
-
-    address = ctypes.cast(getattr(pdfium, name), ctypes.c_void_p).value
-    assert address is not None
-    function: Callable[..., Any] = ctypes.PYFUNCTYPE(result, *arguments)(address)
-    return function
-
-
 class _Reading:
     def __init__(self, text_page: Any, index: int) -> None:
         import pypdfium2.raw as pdfium
@@ -95,14 +84,14 @@ class _Reading:
         count = pdfium.FPDFText_CountChars(text_page)
         if count > MAX_CHARACTERS:
             raise Unreadable("extract.too_large", f"Page {index + 1} holds {count} characters.")
-        self._object_of = _call("FPDFText_GetTextObject", pointer, pointer, number)
-        self._place = _call("FPDFText_GetLooseCharBox", number, pointer, number, pointer)
+        self._object_of = call("FPDFText_GetTextObject", pointer, pointer, number)
+        self._place = call("FPDFText_GetLooseCharBox", number, pointer, number, pointer)
         self._box = (ctypes.c_float * 4)()
         self._at = ctypes.addressof(self._box)
         self._sides = memoryview(self._box).cast("B").cast("f")
-        self._origin = _call("FPDFText_GetCharOrigin", number, pointer, number, pointer, pointer)
-        self._turned = _call("FPDFText_GetMatrix", number, pointer, number, pointer)
-        self._font_size = _call("FPDFText_GetFontSize", ctypes.c_double, pointer, number)
+        self._origin = call("FPDFText_GetCharOrigin", number, pointer, number, pointer, pointer)
+        self._turned = call("FPDFText_GetMatrix", number, pointer, number, pointer)
+        self._font_size = call("FPDFText_GetFontSize", ctypes.c_double, pointer, number)
         self._point, self._matrix = (ctypes.c_double * 2)(), (ctypes.c_float * 6)()
         self._x, self._matrix_at = ctypes.addressof(self._point), ctypes.addressof(self._matrix)
         self._y = self._x + ctypes.sizeof(ctypes.c_double)
@@ -113,6 +102,8 @@ class _Reading:
         self._starts: list[int] = []
         self._loose: list[int] = []
         text = self._text(count)
+        if CONTROLS.search(text):
+            text = decoded(text, self._unnamed(text))
         self._read(text)
         if self._loose:
             self._put_on_letters()
@@ -161,6 +152,20 @@ class _Reading:
         # Characters beyond the first plane, or some that PDFium leaves out of its text.
         codes = (pdfium.FPDFText_GetUnicode(self._text_page, i) for i in range(count))
         return "".join(chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd" for code in codes)
+
+    def _unnamed(self, text: str) -> list[int]:
+        """The font of each character where it has no name, else 0."""
+        import pypdfium2.raw as pdfium
+
+        known: dict[int, int] = {0: 0}
+        fonts: list[int] = []
+        for i in range(len(text)):
+            found = self._object_of(self._page, i) or 0
+            if found not in known:
+                font = pdfium.FPDFTextObj_GetFont(pdfium.FPDFText_GetTextObject(self._text_page, i))
+                known[found] = ctypes.addressof(font.contents) if font and self._look(font)[1] else 0
+            fonts.append(known[found])
+        return fonts
 
     def _space(self, start: int, end: int) -> int:
         if start == end:

@@ -17,7 +17,7 @@ _FEWEST_LINES = 3
 _MOST_CROSSING = 0.35
 _FEWEST_WORDS = 3
 _MAX_DEPTH = 3
-_MOST_BY_FILE = 60
+_MOST_BY_FILE = 150
 
 
 def columns(pieces: list[Piece], known: list[float], depth: int = 0) -> list[list[Piece]]:
@@ -98,6 +98,7 @@ def _side_by_side(left: list[Piece], right: list[Piece]) -> bool:
 
 def _gutter(pieces: list[Piece]) -> float | None:
     """The x of the white lane that the fewest pieces cross, if prose stands on both of its sides."""
+    pieces = _without_page_number(pieces)
     if len(pieces) < 2 * _FEWEST_LINES:
         return None
     x0, x1 = min(piece.x0 for piece in pieces), max(piece.x1 for piece in pieces)
@@ -122,6 +123,15 @@ def _gutter(pieces: list[Piece]) -> float | None:
         if best is None or key < best:
             best = key
     return best[2] if best else None
+
+
+def _without_page_number(pieces: list[Piece]) -> list[Piece]:
+    """Pieces without the lowest where it is a number alone, which stands between the columns as often as not."""
+    lowest = min(pieces, key=lambda piece: piece.bottom, default=None)
+    if lowest is None or lowest.table or any(map(str.isalpha, lowest.text)):
+        return pieces
+    rest = [piece for piece in pieces if piece is not lowest]
+    return rest if all(piece.bottom > lowest.top for piece in rest) else pieces
 
 
 def _gutter_of_the_file(pieces: list[Piece]) -> float | None:

@@ -5,6 +5,7 @@ Only used where the file is consistent with itself; where it is not, the places 
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -15,6 +16,8 @@ _LOOK = 3
 _FEWEST_ROWS = 3
 _TALLEST = 25
 """Lines of a row."""
+_FEWEST_LINES = 4
+"""Of each column of prose."""
 _PROSE = 4
 """Words of a line that is no cell across columns."""
 _OVERLAP = 0.9
@@ -59,6 +62,27 @@ def _of_one_table(above: Sequence[list[Piece]], pieces: list[Piece]) -> bool:
         if any(len(p.words) >= _PROSE and sum(p.x0 < end and p.x1 > start for start, end in others) > 1 for p in some):
             return False
     return True
+
+
+def written_before(piece: Piece, line: list[Piece]) -> bool:
+    """Whether the file holds a piece before the end of the line above it: a cell of that row goes on."""
+    return _order(piece) < _end(line[-1])
+
+
+def written_in_columns(placed: Sequence[Placed]) -> bool:
+    """Whether the file holds column after column, each of several lines of prose."""
+    columns: dict[int, list[Piece]] = {}
+    for line in placed:
+        for first, _, piece in line:
+            columns.setdefault(first, []).append(piece)
+    ordered = [columns[at] for at in sorted(columns)]
+    if len(ordered) < 2 or any(len(pieces) < _FEWEST_LINES or not _prose(pieces) for pieces in ordered):
+        return False
+    return all(max(map(_end, left)) < min(map(_order, right)) for left, right in pairwise(ordered))
+
+
+def _prose(pieces: list[Piece]) -> bool:
+    return statistics.median(sum(any(map(str.isalpha, w.text)) for w in p.words) for p in pieces) >= _PROSE
 
 
 def rows_by_file(placed: Sequence[Placed], width: int) -> Cells | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.pdf_chars import LINE_HYPHEN, Run, runs_of
-from scrapers.formats.pdf_rules import Rule, drawings
+from scrapers.formats.pdf_rules import Rule, drawings, upright
 
 __all__ = ["LINE_HYPHEN", "Page", "Rule", "Word", "read_page"]
 
@@ -51,6 +51,9 @@ class Page:
     standing: list[Rule] = field(default_factory=list)
     dots: list[tuple[float, float]] = field(default_factory=list)
     """Centres of small marks: bullets that are drawn, not written."""
+    bottom: float = 0.0
+    top: float = 0.0
+    """Of the sheet; both 0 where it is not known."""
 
 
 def read_page(document: Any, index: int) -> Page:
@@ -69,11 +72,13 @@ def read_page(document: Any, index: int) -> Page:
             turns[run.turn] += len(run.text)
         turn = max(turns, key=lambda key: (turns[key], -key)) if turns else 0
         lying, standing, dots = drawings(page, turn)
+        _, bottom, _, top = upright(page.get_bbox(), turn)
     finally:
         text_page.close()
         page.close()
     words = _words([run for run in runs if run.turn == turn])
-    return Page(words, _words([run for run in runs if run.turn != turn]), lying, standing, dots)
+    sideways = _words([run for run in runs if run.turn != turn])
+    return Page(words, sideways, lying, standing, dots, bottom, top)
 
 
 def _words(runs: list[Run]) -> list[Word]:

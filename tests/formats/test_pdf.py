@@ -57,7 +57,7 @@ def test_running_lines_and_page_numbers_leave_and_numbers_stay() -> None:
 
 def test_a_running_head_that_holds_the_page_number_leaves_on_left_and_right_pages() -> None:
     heads = [f"{n} Gout in adults" if n % 2 == 0 else f"Gout in adults {n}" for n in range(211, 219)]
-    found = pdf_to_text(pdf([[head, f"{LINE} {n}.", f"Give {n} mg"] for n, head in enumerate(heads)]))
+    found = pdf_to_text(pdf([[head, "", f"{LINE} {n}.", f"Give {n} mg"] for n, head in enumerate(heads)]))
     assert found.counts == {
         "extract.running_lines": 8,
         "extract.running_lines_characters": 8 * len("211Goutinadults"),
@@ -263,3 +263,12 @@ def test_poor_pages_are_counted_and_the_document_scored_by_words() -> None:
     assert found.counts["extract.poor_pages"] == 1
     assert [page.score > 0.9 for page in found.quality] == [True, False]
     assert found.quality[1].score < found.score < found.quality[0].score
+
+
+def test_a_first_line_that_counts_up_with_the_pages_is_text_where_it_is_part_of_the_page() -> None:
+    found = read_here(pdf([[f"Step {n}", f"{LINE} {n}.", f"Give {n}0 mg"] for n in range(1, 9)]))
+    assert re.findall(r"Step (\d)", found.text) == list("12345678")
+    assert found.counts == {}
+    told = read_here(pdf([[f"Gout | Page {n}", f"{LINE} {n}.", f"Give {n}0 mg"] for n in range(1, 9)]))
+    assert "Gout" not in told.text
+    assert re.findall(r"Give (\d+) mg", told.text) == [f"{n}0" for n in range(1, 9)]
