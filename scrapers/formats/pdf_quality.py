@@ -23,7 +23,10 @@ _RUNS = re.compile(r"[aeiou]{5}|[bcdfghjklmnpqrstvwxz]{7}", re.I)
 _CASES = re.compile(r"[a-z][A-Z]")
 _ALONE = frozenset("aAIoOéyeuà")
 _LIST_LETTER = re.compile(r"^\(?[^\W\d_][.)]$")
-_BROKEN = re.compile(r"(?<![^\W\d_])[^\W\d_](?: [^\W\d_]){3,}(?![^\W\d_])")
+# Of letters of alphabets: a character of Chinese or Japanese is a word.
+_BROKEN = re.compile(
+    r"(?<![^\W\d_])(?![\u2e80-\U0003ffff])[^\W\d_](?: (?![\u2e80-\U0003ffff])[^\W\d_]){3,}(?![^\W\d_])"
+)
 _CLEARLY = 20
 _SHORT = re.compile(r"(?<![^\W_])[a-z\u00df-\u00ff]{2,4}(?![^\W_])")
 _FEWEST_SHORT = 20
@@ -304,7 +307,7 @@ def page_quality(text: str) -> PageQuality:
         return PageQuality(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     odd = sum(len(found) for found in _ODD.findall(text)) / characters
     like = sum(map(_word_like, words)) / len(words) if words else 1.0
-    alone = sum(len(token) == 1 and token.isalpha() and token not in _ALONE for token in tokens)
+    alone = sum(len(token) == 1 and token.isalpha() and token < "\u2e80" and token not in _ALONE for token in tokens)
     apart = sum(len(found.split()) for found in _BROKEN.findall(text))
     n = max(len(words), _CLEARLY)
     one, broken = min(1.0, max(0, alone - apart) / n), min(1.0, apart / n)

@@ -249,9 +249,21 @@ def test_another_reader_behind_the_same_door() -> None:
         (" ".join([LINE] * 4).translate({code: (code - 94) % 26 + 97 for code in range(97, 123)}), 0.0, 0.4),
         (" ".join(word[::-1] for word in LINE.split() * 4), 0.0, 0.4),
         ("zinc 5 mg | iron 7 mg | folate 0.4 mg | none | oral | twice | male 12 | mean 3.4 kg " * 6, 0.9, 1.0),
+        ("\u6bcf \u65e5 \u4e00 \u6b21 \u6bcf \u6b21 5 mg \u7528 \u836f \u6cbb \u7597 " * 4, 0.9, 1.0),
         ("", 0.0, 0.0),
     ],
-    ids=["clinical", "french", "letters apart", "glyphs", "garbage", "other letters", "mirrored", "table", "empty"],
+    ids=[
+        "clinical",
+        "french",
+        "letters apart",
+        "glyphs",
+        "garbage",
+        "other letters",
+        "mirrored",
+        "table",
+        "chinese",
+        "empty",
+    ],
 )
 def test_quality_of_a_page(text: str, least: float, most: float) -> None:
     assert least <= page_quality(text).score <= most
