@@ -32,7 +32,7 @@ from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 3,
-    "prepare": 10,
+    "prepare": 11,
     "dedup": 1,
     "tokenize": 1,
     "weigh": 1,

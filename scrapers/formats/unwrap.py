@@ -14,6 +14,10 @@ _NARROWEST_WRAP = 65
 """MIMIC-IV notes wrap at 70-80 characters, MIMIC-CXR at 79; a line that had room for the next word was not wrapped."""
 
 _BULLETS = "-*\u2022\u00b7+>#=\u2013\u2014\u2023\u25aa\u25cf\u25cb\u25e6\u2192\uf0b7~"
+_BULLETS += (
+    "\u2043\u2219\u25a0\u25a1\u25b8\u25ba\u25c6\u25c7\u2610\u2611\u2612\u2713\u2714\u2717\u2718\u2756\u27a2\u27a4"
+)
+_BULLETS += "\uf0a7\uf0d8\uf0fc"
 _ITEM = re.compile(
     rf"\s*(?:[{re.escape(_BULLETS)}]|\(?\d{{1,2}}[.)](?!\d)|\(?[A-Za-z][.)]\s|\(?[IVXivx]{{1,5}}[.)]\s"
     r"|o\s|\[\s?[xX ]?\s?\]|_{4,})"

@@ -135,3 +135,9 @@ def test_a_number_broken_at_its_mark_is_one_again(wrapped: str, whole: str) -> N
 def test_a_hanging_hyphen_keeps_its_space() -> None:
     text = "The patient was given the same medication on the day before, the pre-\nand post-operative days"
     assert unwrap(text) == text.replace("\n", " ")
+
+
+@pytest.mark.parametrize("bullet", "□☐✓➢■\uf0a7\uf0d8")
+def test_bullets_of_word_processors_are_bullets(bullet: str) -> None:
+    text = f"{bullet} Insulin glargine 20 units at bedtime; hold for a sugar below 100\n{bullet} Aspirin 81 mg daily"
+    assert unwrap(text) == text
