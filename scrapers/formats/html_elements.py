@@ -36,7 +36,6 @@ SMALL_PICTURE = re.compile(
 _RAISED_STYLE = re.compile(r"vertical-align\s*:\s*super|(?:^|\s)(?:superscript|super|sup)(?=\s|$)", re.I)
 STRUCK = re.compile(r"text-decoration(?:-line)?\s*:[^;]*line-through", re.I)
 _LOWERED_STYLE = re.compile(r"vertical-align\s*:\s*sub|(?:^|\s)(?:subscript|sub)(?=\s|$)", re.I)
-_TOGGLE = re.compile(r"^(?:tab|pill)$")
 _CONTROL_IS_TEXT = ("h1", "h2", "h3", "h4", "h5", "h6", "th", "dt", "summary", "caption", "legend")
 _IN_SENTENCE = re.compile(r"[\w,(%/-]\s*$")
 _PREFIX = re.compile(r"<(/?)[\w.-]+:")
@@ -80,9 +79,7 @@ HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 def opens_a_panel(button: Tag) -> bool:
     """Whether a button is the heading of what it opens."""
-    if button.get("role") == "tab" or _TOGGLE.match(
-        str(button.get("data-bs-toggle") or button.get("data-toggle") or "")
-    ):
+    if _is_tab(button):
         return True
     holder = button.find_parent(_CONTROL_IS_TEXT)
     if holder is None:
@@ -92,11 +89,12 @@ def opens_a_panel(button: Tag) -> bool:
 
 def names_panels(element: Tag) -> bool:
     """Whether `element` is a row of tabs: their labels say for whom the panels below are."""
-    return (
-        element.get("role") == "tablist"
-        or element.find(attrs={"role": "tab"}) is not None
-        or bool(element.find(attrs={"data-toggle": _TOGGLE}) or element.find(attrs={"data-bs-toggle": _TOGGLE}))
-    )
+    return element.get("role") == "tablist" or element.find(_is_tab) is not None
+
+
+def _is_tab(element: Tag) -> bool:
+    toggled = element.get("data-bs-toggle") or element.get("data-toggle")
+    return element.get("role") == "tab" or toggled in ("tab", "pill")
 
 
 def says_something(button: Tag) -> bool:
