@@ -140,7 +140,10 @@ def read_here(data: bytes, *, max_pages: int = 2000, mode: str = "text", engine:
 
 def _marked(found: PdfText, ocr: Any) -> PdfText:
     """`found` with what OCR did to it, which is in no other document's counts and measures."""
-    if ocr is not None and (ocr.confidences or ocr.aside):
+    if isinstance(ocr, int):
+        if ocr:
+            found.counts["extract.pages_without_text"] = ocr
+    elif ocr.confidences or ocr.aside:
         n = {"extract.ocr_pages": len(ocr.confidences), "extract.ocr_pages_aside": ocr.aside}
         found.counts |= {name: value for name, value in n.items() if value}
         found.measures = {"ocr_pages": float(len(ocr.confidences)), "ocr_pages_aside": float(ocr.aside)}
@@ -173,7 +176,7 @@ def _sideways(words: list[Any], column: int) -> list[Any]:
 
 
 def _pages(data: bytes, max_pages: int, mode: str, engine: str) -> tuple[list[Any], Any]:
-    """Its pages, and what OCR gave: None when it was not asked."""
+    """Its pages, and what OCR gave or, when it was not asked, how many pages show something but hold no text."""
     import pypdfium2
 
     from scrapers.formats.pdf_page import read_page
@@ -189,9 +192,14 @@ def _pages(data: bytes, max_pages: int, mode: str, engine: str) -> tuple[list[An
         if count > max_pages:
             raise Unreadable("extract.too_large", f"The PDF has {count} pages, more than {max_pages}.")
         pages = [read_page(document, index) for index in range(count)]
-        if mode == "text":
-            return pages, None
         from scrapers.formats import pdf_ocr
+
+        if mode == "text":
+            unread = sum(
+                not page.words and not page.sideways and pdf_ocr.needs_ocr(document, number, "", 0.0, 0)
+                for number, page in enumerate(pages)
+            )
+            return pages, unread
 
         wanted = [mode == "ocr" or _pictured(document, number, page) for number, page in enumerate(pages)]
         ocr = pdf_ocr.read_pages(document, pages, wanted, pdf_ocr.engine_named(engine or pdf_ocr.ENGINE))

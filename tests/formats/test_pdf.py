@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import threading
 from collections.abc import Sequence
+from typing import Any
 
+import pypdfium2
 import pytest
 from fpdf import FPDF
 from hypothesis import given
@@ -118,6 +121,12 @@ def test_wrapped_lines_become_paragraphs_and_items_stay_apart() -> None:
 )
 def test_hyphens_at_line_ends(lines: list[str], joined: str) -> None:
     assert Hyphens(lines).joined(map(marked, lines)) == joined
+
+
+def test_a_hyphen_before_another_column_takes_no_part_of_its_number() -> None:
+    # PDFium marks the end of a cell's line; in ours the number of the next cell stands behind it.
+    lines = ["open read\ufffe 10.2 0.04", "an inter\ufffe", "action, IL\ufffe", "6"]
+    assert Hyphens(lines).joined(lines) == "open read- 10.2 0.04 an interaction, IL-6"
 
 
 @given(st.lists(st.text(alphabet="ab1 2.-\u2013/", max_size=30), max_size=12))
@@ -284,3 +293,16 @@ def test_a_first_line_that_counts_up_with_the_pages_is_text_where_it_is_part_of_
     told = read_here(pdf([[f"Gout | Page {n}", f"{LINE} {n}.", f"Give {n}0 mg"] for n in range(1, 9)]))
     assert "Gout" not in told.text
     assert re.findall(r"Give (\d+) mg", told.text) == [f"{n}0" for n in range(1, 9)]
+
+
+def test_pages_that_are_pictures_are_counted_where_the_others_have_text() -> None:
+    merged: Any = pypdfium2.PdfDocument.new()
+    for part in (notes_pdf(), scanned_pdf(2)):
+        merged.import_pages(pypdfium2.PdfDocument(part))
+    merged.new_page(200, 200)
+    data = io.BytesIO()
+    merged.save(data)
+    found = pdf_to_text(data.getvalue())
+    assert found.text == pdf_to_text(notes_pdf()).text
+    # A blank page has nothing to read.
+    assert found.counts["extract.pages_without_text"] == 2
