@@ -34,7 +34,7 @@ from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 3,
-    "prepare": 9,
+    "prepare": 13,
     "dedup": 1,
     "tokenize": 1,
     "weigh": 1,

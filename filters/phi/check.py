@@ -13,7 +13,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from filters.phi import names, placeholders, presidio, structured
+from filters.phi import line_ends, names, placeholders, presidio, structured
 from filters.phi.finding import Finding, View
 from filters.phi.policy import ACTIONS, Policy, load_policy, policy_path
 from filters.rule import Drop, Edit, Keep, Rule, Verdict
@@ -60,7 +60,7 @@ def find(text: str, policy: Policy) -> list[Finding]:
     """What `policy` looks for in `text`, sorted, without overlaps; offsets are those of `text`."""
     view = View(text)
     view.mask(placeholders.spans(view.text))
-    found = structured.find(view, policy.entities)
+    found = structured.find(view, policy.entities) + line_ends.find(view, policy.entities)
     if "NAME" in policy.entities:
         found += names.find(view)
     if policy.presidio:
@@ -127,5 +127,5 @@ def _files(*, policy: str) -> list[Path]:
     return [policy_path(policy), *sorted(Path(str(resources.files("filters.phi"))).glob("*.txt"))]
 
 
-phi_rule.version = 1  # type: ignore[attr-defined]
+phi_rule.version = 2  # type: ignore[attr-defined]
 phi_rule.files = _files  # type: ignore[attr-defined]

@@ -28,6 +28,7 @@ from scrapers.formats.html_elements import (
     TWICE_ESCAPED,
     attribute,
     math_text,
+    names_panels,
     opens_a_panel,
     says_something,
     script,
@@ -155,7 +156,17 @@ class Renderer(ListWriter):
             self._pieces.append(f"${tex(unescape(element.get_text()))}$")
             return
         if name == "button" and (opens_a_panel(element) or says_something(element)):
+            is_tab = element.find_parent("li") is None and element.find_parent(attrs={"role": "tablist"}) is not None
+            if is_tab:
+                self._flush()
             self._walk(element)
+            if is_tab:
+                self._flush()
+            return
+        if name == "nav" and names_panels(element):
+            self._flush()
+            self._walk(element)
+            self._flush()
             return
         if name == "picture" and (inner := element.find("img")) is not None:
             self._dropped(inner, "img", counted)

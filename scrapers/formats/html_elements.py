@@ -79,10 +79,22 @@ HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 def opens_a_panel(button: Tag) -> bool:
     """Whether a button is the heading of what it opens."""
+    if _is_tab(button):
+        return True
     holder = button.find_parent(_CONTROL_IS_TEXT)
     if holder is None:
         return False
     return "aria-expanded" in button.attrs or holder.get_text().strip() == button.get_text().strip()
+
+
+def names_panels(element: Tag) -> bool:
+    """Whether `element` is a row of tabs: their labels say for whom the panels below are."""
+    return element.get("role") == "tablist" or element.find(_is_tab) is not None
+
+
+def _is_tab(element: Tag) -> bool:
+    toggled = element.get("data-bs-toggle") or element.get("data-toggle")
+    return element.get("role") == "tab" or toggled in ("tab", "pill")
 
 
 def says_something(button: Tag) -> bool:

@@ -1,7 +1,8 @@
 """What a browser does not show, and what it shows twice.
 
 A closed panel is content: a reader opens it. So a hidden element leaves only when it holds no block and nothing opens
-it. `aria-hidden` text is on the screen; it leaves only when it is decoration.
+it. `aria-hidden` text is on the screen; it leaves only when it is decoration. Words for the ear leave unless the page
+says the same with a picture alone: the `Yes` of a cell with a tick, the `do not` beside a cross.
 """
 
 from __future__ import annotations
@@ -32,6 +33,14 @@ _BLOCKS = ["p", "li", "table", "tr", "td", "dl", "pre", "blockquote", "h1", "h2"
 _STRUCTURE = frozenset(
     {"table", "ul", "ol", "dl", "pre", "menu", "dir", "math", "details", "br", "hr", "img", "script"}
 )
+_NEGATION = re.compile(r"\b(?:no|not|never|don['\u2019]?t|without|avoid|contraindicated)\b", re.I)
+_COMPARISON = re.compile(
+    r"\W*(?:is )?(?:(?:(?:less|more|greater|fewer|higher|lower) than|at (?:least|most)|over|under|above|below|up to)"
+    r"(?: or equal(?: to)?)?|minus|plus|plus or minus)\W*",
+    re.I,
+)
+_SIGNS = frozenset("<>\u2264\u2265\u00b1+-\u2212=")
+_LONGEST_SIGN = 40
 _SAYS_SOMETHING = re.compile(r"[\w<>=≤≥±≈~%°+]")
 _RENDERED = re.compile(r"^(?:MathJax(?:_Preview|_Display|_SVG|_CHTML)?|katex-html|mjx-chtml)$")
 _TEX_TYPE = re.compile(r"math/tex|application/x-tex", re.I)
@@ -44,13 +53,42 @@ def hidden(element: Tag, name: str) -> bool:
     attributes = element.attrs
     classes = attributes.get("class")
     if classes and not _FOR_THE_EAR.isdisjoint(classes):
-        return element.find([*_BLOCKS, "math"]) is None
+        return element.find([*_BLOCKS, "math"]) is None and not (_alone(element) or _stands_for_a_sign(element))
     style = attributes.get("style")
     if "hidden" in attributes or (style and _STYLE.search(str(style))):
         return not _opens(element)
     if attributes.get("aria-hidden") == "true" and element.find(["math", "script", "img"]) is None:
-        return not _SAYS_SOMETHING.search(element.get_text())
+        return not (_SAYS_SOMETHING.search(element.get_text()) or _alone(element))
     return False
+
+
+def _alone(element: Tag) -> bool:
+    """Whether `element` has the only text of its cell."""
+    cell = element.find_parent(["td", "th"])
+    return (
+        cell is not None
+        and (said := element.get_text().strip()) != ""
+        and element.find_parent(["a", "button"]) is None
+        and cell.get_text().replace(said, "", 1).strip(" \n\t\xa0\u2713\u2714\u2717\u2718\u00d7\u2716\u25cf\u25cb")
+        == ""
+    )
+
+
+def _stands_for_a_sign(element: Tag) -> bool:
+    """Whether words for the ear are a negation or a comparison that no sign beside them says."""
+    said = element.get_text().strip()
+    if len(said) > _LONGEST_SIGN or element.find_parent(["a", "button", "label", "nav"]) is not None:
+        return False
+    if _NEGATION.search(said):
+        return True
+    if not _COMPARISON.fullmatch(said):
+        return False
+    before = element.find_previous(string=_SAYS_SOMETHING)
+    inside = element.find(string=True)
+    after = inside.find_next(string=lambda text: text is not None and bool(text.strip())) if inside else None
+    return not (
+        (before is not None and before.strip()[-1:] in _SIGNS) or (after is not None and after.strip()[:1] in _SIGNS)
+    )
 
 
 def _opens(element: Tag) -> bool:

@@ -105,6 +105,10 @@ class ListWriter(ABC):
                     parts[0] = f"{', '.join(terms).rstrip(':')}: {parts[0]}"
                 elif terms:
                     parts = [", ".join(terms)]
+                elif parts and lines:
+                    # A further definition of the term before.
+                    lines[-1] += "\n  " + "\n".join(parts).replace("\n", "\n  ")
+                    continue
                 terms = []
                 if parts:
                     lines.append("- " + "\n".join(parts).replace("\n", "\n  "))

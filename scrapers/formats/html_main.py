@@ -12,6 +12,8 @@ from typing import Any
 from bs4 import BeautifulSoup, Tag
 from bs4.element import NavigableString
 
+from scrapers.formats.html_elements import names_panels
+
 _LEAVES = ["p", "li", "td", "th", "dd", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "div", "span"]
 _AROUND = frozenset({"nav", "footer", "aside"})
 _AROUND_ROLES = frozenset({"navigation", "contentinfo", "banner", "search", "complementary", "dialog", "alertdialog"})
@@ -21,6 +23,8 @@ _AROUND_WORDS = re.compile(
     re.I,
 )
 _MAIN = ("main", "article")
+_TAB_LABELS = 500
+"""Characters of a row of tabs; what is longer holds the page."""
 _LONGEST_CHAIN = 200
 _LARGEST = 3_000_000
 """Characters trafilatura is asked about; a larger page is read from the elements its author named."""
@@ -55,6 +59,10 @@ def main_content(soup: BeautifulSoup, url: str, counts: dict[str, int]) -> list[
 
 def is_around(element: Tag, top: Tag) -> bool:
     """Whether `element` stands around the content of `top`: menus, footers, sharing, and headers of the page."""
+    return _looks_around(element, top) and not (names_panels(element) and len(element.get_text()) < _TAB_LABELS)
+
+
+def _looks_around(element: Tag, top: Tag) -> bool:
     name = element.name
     if name in _AROUND or element.get("role") in _AROUND_ROLES:
         # An aside of an article is a box of it.

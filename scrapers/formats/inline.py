@@ -66,6 +66,10 @@ _POINT_AND_DIGIT = re.compile(r"[.,]\d")
 _SPACES_BACK = re.compile(rf"\s*{_BACKSPACE}")
 _SIGN_APART = re.compile(rf"(?<!{RAISED_END}){RAISED}\s*([-\u2212\u2013])\s*{RAISED_END}{RAISED}(?=\s*\d)")
 _SIGN_BESIDE = re.compile(rf"[^\W_][-\u2212\u2013][{_CONTROLS}]*$")
+_FRACTION = re.compile(rf"\s*[/\u2044\u2215]\s*{LOWERED}\s*\d{{1,2}}\s*{LOWERED_END}")
+"""What stands after the numerator of a fraction that is set with raised and lowered digits."""
+_SMALL = re.compile(r"\d{1,2}")
+_IN_FORMULA = re.compile(r"[^\W\d]|[)\]}]")
 _RAISED_TEXT = re.compile(f"{RAISED}([^{RAISED}{RAISED_END}]*){RAISED_END}")
 _LOWERED_TEXT = re.compile(f"{LOWERED}([^{LOWERED}{LOWERED_END}]*){LOWERED_END}")
 _CITATION_ONLY = re.compile(rf"\s*[\[(]?(?:\s|[,;:.{_DASH}\[\]()]|{_MARK})*[\])]?\s*")
@@ -168,6 +172,9 @@ def _raised(match: re.Match[str]) -> str:
     content = " ".join(inner.split())
     if not content:
         return inner
+    if _FRACTION.match(match.string, match.end()) and _SMALL.fullmatch(content) and not _IN_FORMULA.match(before):
+        # Half a tablet is no power: 1<sup>1</sup>/<sub>2</sub>.
+        return f" {content}" if before.isdigit() else content
     bare = _HAS_CONTROL.sub("", content) if CITE_START in content else content
     lead = " " if inner[:1].isspace() else ""
     trail = _trail(inner, bare, following)

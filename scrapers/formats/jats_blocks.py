@@ -99,11 +99,17 @@ def heading(depth: int, text: str) -> str:
 
 def title_of(element: Any, context: Context) -> str:
     """Label and title of a section-like element as one line."""
-    text = texts_of(element, context, "label", "title")
-    caption = child_of(element, "caption")
-    if caption is not None and child_of(element, "title") is None:
-        text = f"{text} {texts_of(caption, context, 'title')}"
-    return text.strip()
+    texts: list[str] = []
+    titled = False
+    for child in element.iterchildren("label", "title"):
+        titled = titled or child.tag == "title"
+        text = inline_text(child, context)
+        if text:
+            texts.append(text)
+    caption = None if titled else child_of(element, "caption")
+    if caption is not None:
+        texts.append(texts_of(caption, context, "title"))
+    return " ".join(texts).strip()
 
 
 TITLED = frozenset(

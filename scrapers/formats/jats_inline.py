@@ -67,8 +67,8 @@ def child_of(element: Any, tag: str) -> Any | None:
 
 def texts_of(element: Any, context: Context, *tags: str) -> str:
     """The texts of all children of these names, as one line."""
-    texts = [inline_text(child, context) for child in element.iterchildren(*tags)]
-    return " ".join([text for text in texts if text])
+    texts = [text for child in element.iterchildren(*tags) if (text := inline_text(child, context))]
+    return texts[0] if len(texts) == 1 else " ".join(texts)
 
 
 def loose_texts(element: Any) -> list[str]:

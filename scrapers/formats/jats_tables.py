@@ -60,7 +60,8 @@ def _rows(element: Any, columns: Columns, context: Context) -> list[Row]:
     rows: list[Row] = []
     held: dict[int, int] = {}
     for child in element:
-        name = _local(child)
+        tag = child.tag
+        name = tag if tag == "tr" else _local(child)
         if name == "tr":
             rows.append(_row(child, context))
         elif name == "row":

@@ -114,12 +114,12 @@ def record(element: Any) -> MedlineRecord:
         other_abstracts=[
             OtherAbstract(iso_639_1(other.get("Language", "")), other.get("Type", ""), other_text)
             for other in citation.iterchildren("OtherAbstract")
-            if (other_text := abstract(other, context))
+            if (other_text := abstract(other, context, english=other.get("Language", "eng") == "eng"))
         ],
         year=year,
         published=date,
         language=iso_639_1(_line(found.get("Language"))),
-        vernacular_title=plain(found.get("VernacularTitle"), context),
+        vernacular_title=plain(found.get("VernacularTitle"), context, english=False),
         pmcid=_pmcid(ids.get("pmc", "")),
         doi=ids.get("doi", "") or _doi(article),
         publication_types=names,
@@ -154,7 +154,7 @@ def _book(element: Any) -> MedlineRecord:
         year=year,
         published=date,
         language=iso_639_1(_line(found.get("Language"))),
-        vernacular_title=plain(found.get("VernacularTitle"), context),
+        vernacular_title=plain(found.get("VernacularTitle"), context, english=False),
         pmcid=_pmcid(ids.get("pmc", "")),
         doi=ids.get("doi", ""),
         publication_types=names,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
+from html.entities import html5
 from typing import Any
 
 from scrapers.formats.dates import iso_date
@@ -18,6 +20,8 @@ _NO_TITLE = re.compile(r"\[?\s*(?:not available|in process citation)\s*\]?\.?$",
 _BRACKETED = re.compile(r"\[(.*)\](\.?)$", re.S)
 _STATEMENT = re.compile(r"\d|:\s*\S")
 _YEAR = re.compile(r"\d{4}")
+_NAMED_CHARACTER = re.compile(r"&([A-Za-z]{2,8}\d{0,2};)")
+_NUMBERED_CHARACTER = re.compile(r"&#(?:\d{2,6}|[xX][0-9a-fA-F]{2,5});")
 _COPYRIGHT = re.compile(
     r"(?:\u00a9|\(c\)\s?(?:19|20)\d\d\b|\bcopyright\b\s*(?:\u00a9|\(c\)|\d{4})|\bprotected by copyright\b)"
     r"|\ball rights reserved\b",
@@ -29,9 +33,24 @@ _LAST_CHARS = 300
 """Copyright lines recorded in abstracts had at most 240."""
 
 
-def plain(element: Any | None, context: Context) -> str:
+def plain(element: Any | None, context: Context, *, english: bool = True) -> str:
     """The text of `element` in one line; empty without one."""
-    return normalise(inline_text(element, context)) if element is not None else ""
+    return normalise(_unescaped(inline_text(element, context), context, english=english)) if element is not None else ""
+
+
+def _unescaped(text: str, context: Context, *, english: bool) -> str:
+    """`text` without what publishers escaped twice: `P &lt; 0.05` is a comparator that no reader would know.
+
+    Characters by number (`&#353;`) are those of other languages; in English text no digit leaves.
+    """
+    if "&" not in text or ";" not in text:
+        return text
+    written = _NAMED_CHARACTER.sub(lambda found: html5.get(found[1], found[0]), text)
+    if not english:
+        written = _NUMBERED_CHARACTER.sub(lambda found: html.unescape(found[0]), written)
+    if written != text:
+        context.count("extract.escaped_twice")
+    return " ".join(written.split())
 
 
 def title(element: Any | None, context: Context) -> str:
@@ -55,11 +74,11 @@ def _one_group(inner: str) -> bool:
     return depth == 0
 
 
-def abstract(element: Any, context: Context) -> str:
+def abstract(element: Any, context: Context, *, english: bool = True) -> str:
     """The paragraphs of an abstract, each as `LABEL: text`; truncation notices leave and are counted."""
     paragraphs: list[str] = []
     for part in element.iterchildren("AbstractText"):
-        text = inline_text(part, context)
+        text = _unescaped(inline_text(part, context), context, english=english)
         label = part.get("Label")
         label = " ".join(label.split()) if label else ""
         if not text:

@@ -7,6 +7,7 @@ always stays. The reading is done in a process of its own that has a limit of ti
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -102,12 +103,12 @@ def pdf_to_text(
 def read_here(data: bytes, *, max_pages: int = 2000, mode: str = "text", engine: str = "") -> PdfText:
     """As `pdf_to_text`, in this process and without a limit of time and memory."""
     from scrapers.formats.pdf_blocks import written
-    from scrapers.formats.pdf_columns import rows_of
     from scrapers.formats.pdf_hyphens import Hyphens
     from scrapers.formats.pdf_line_numbers import remove_line_numbers
     from scrapers.formats.pdf_lines import Line, body_size, page_lines
     from scrapers.formats.pdf_page import Page, Word
-    from scrapers.formats.pdf_running import running_lines
+    from scrapers.formats.pdf_pieces import rows_of
+    from scrapers.formats.pdf_running import running_lines, set_apart
 
     pages: list[Page]
     pages, ocr = _pages(data, max_pages, mode, engine)
@@ -117,7 +118,9 @@ def read_here(data: bytes, *, max_pages: int = 2000, mode: str = "text", engine:
         raise Unreadable("extract.no_text_layer", f"{len(pages)} pages hold {characters} characters of text.")
     remove_line_numbers(pages, counts)
     rows = [rows_of(page.words) for page in pages]
-    removed = running_lines([[_plain(row) for row in page] for page in rows], counts)
+    body = body_size(pages)
+    apart = [set_apart(page, its_rows, body) for page, its_rows in zip(pages, rows, strict=True)]
+    removed = running_lines([[_plain(row) for row in page] for page in rows], counts, apart)
     for page, its_rows, (top, bottom) in zip(pages, rows, removed, strict=True):
         page.words = [word for row in its_rows[top : len(its_rows) - bottom] for word in row]
     body = body_size(pages)
@@ -137,11 +140,17 @@ def read_here(data: bytes, *, max_pages: int = 2000, mode: str = "text", engine:
 
 def _marked(found: PdfText, ocr: Any) -> PdfText:
     """`found` with what OCR did to it, which is in no other document's counts and measures."""
-    if ocr is not None and (ocr.confidences or ocr.aside):
+    if isinstance(ocr, int):
+        if ocr:
+            found.counts["extract.pages_without_text"] = ocr
+    elif ocr.confidences or ocr.aside:
         n = {"extract.ocr_pages": len(ocr.confidences), "extract.ocr_pages_aside": ocr.aside}
         found.counts |= {name: value for name, value in n.items() if value}
         found.measures = {"ocr_pages": float(len(ocr.confidences)), "ocr_pages_aside": float(ocr.aside)}
         found.measures |= {"ocr_confidence_lowest": min(ocr.confidences)} if ocr.confidences else {}
+        if ocr.widths and min(ocr.widths) < math.inf:
+            found.measures["ocr_pixels_per_letter_lowest"] = min(ocr.widths)
+        found.measures |= {"ocr_doubtful_in_numbers": float(ocr.doubtful)}
         found.measures |= {"ocr_share_of_pages": len(ocr.confidences) / found.pages}
     return found
 
@@ -167,7 +176,7 @@ def _sideways(words: list[Any], column: int) -> list[Any]:
 
 
 def _pages(data: bytes, max_pages: int, mode: str, engine: str) -> tuple[list[Any], Any]:
-    """Its pages, and what OCR gave: None when it was not asked."""
+    """Its pages, and what OCR gave or, when it was not asked, how many pages show something but hold no text."""
     import pypdfium2
 
     from scrapers.formats.pdf_page import read_page
@@ -183,9 +192,14 @@ def _pages(data: bytes, max_pages: int, mode: str, engine: str) -> tuple[list[An
         if count > max_pages:
             raise Unreadable("extract.too_large", f"The PDF has {count} pages, more than {max_pages}.")
         pages = [read_page(document, index) for index in range(count)]
-        if mode == "text":
-            return pages, None
         from scrapers.formats import pdf_ocr
+
+        if mode == "text":
+            unread = sum(
+                not page.words and not page.sideways and pdf_ocr.needs_ocr(document, number, "", 0.0, 0)
+                for number, page in enumerate(pages)
+            )
+            return pages, unread
 
         wanted = [mode == "ocr" or _pictured(document, number, page) for number, page in enumerate(pages)]
         ocr = pdf_ocr.read_pages(document, pages, wanted, pdf_ocr.engine_named(engine or pdf_ocr.ENGINE))

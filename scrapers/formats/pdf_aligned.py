@@ -6,16 +6,21 @@ import statistics
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from scrapers.formats.pdf_columns import SAME_LINE, Piece, lanes_of, piece_of
+from scrapers.formats.pdf_file_order import rows_by_file, written_in_columns
+from scrapers.formats.pdf_pieces import Piece, lanes_of, piece_of
 from scrapers.formats.pdf_rules import Rule
 
 _CENTRED = 0.8
 """Of the distance of lines in one column: lines of different columns nearer than this are centred to each other."""
 _MOST_LINES_OF_A_ROW = 40
 _STRAY = 3.0
-_STRAIGHT = 0.7
+_STRAIGHT, _HANGING = 0.7, 0.9
+_DEEPEST = 2.5
+"""Of the type size: no cell hangs deeper."""
 _FEWEST_COUNTED, _FEWEST_CELLS = 3, 3
 _MOST_SPANNING = 0.3
+_TALLEST_HEAD = 2
+"""Lines, of one with numbers."""
 _UNDER = 6.0
 _WORD_GAP = 0.5
 """Of the type size: words of one cell stand nearer."""
@@ -24,23 +29,6 @@ Cells = list[list[list[str]]]
 """Rows of cells of lines."""
 _Placed = list[tuple[int, int, Piece]]
 """Pieces with the first and last column they stand in."""
-
-
-def lines_of(pieces: list[Piece]) -> list[list[Piece]]:
-    """Pieces of a column on one line, from left to right; a table is a row of its own."""
-    rows: list[list[Piece]] = []
-    for piece in sorted(pieces, key=lambda piece: (-piece.bottom - 0.2 * piece.size * (not piece.table), piece.x0)):
-        last = rows[-1][-1] if rows else None
-        if last and not last.table and not piece.table and base_of(last) - base_of(piece) < SAME_LINE * piece.size:
-            rows[-1].append(piece)
-        else:
-            rows.append([piece])
-    return [sorted(row, key=lambda piece: piece.x0) for row in rows]
-
-
-def base_of(piece: Piece) -> float:
-    """The baseline of a piece."""
-    return piece.bottom + 0.2 * piece.size
 
 
 def _lanes(lines: list[list[Piece]]) -> list[list[float]]:
@@ -93,6 +81,12 @@ def _place(piece: Piece, lanes: list[list[float]], rules: Sequence[Rule]) -> tup
     return first, max(first, last)
 
 
+def _headed(piece: Piece, lanes: list[list[float]], rules: Sequence[Rule], head: int) -> tuple[int, int]:
+    """The columns of a piece above the first full line: many lines without one are rows, whose numbers stand once."""
+    first, last = _place(piece, lanes, rules)
+    return (first, first) if head > _TALLEST_HEAD and any(map(str.isdigit, piece.text)) else (first, last)
+
+
 def aligned_table(lines: list[list[Piece]], rules: Sequence[Rule] = ()) -> Cells | None:
     """Lines of pieces as rows of cells when the pieces stand in clear columns, else None.
 
@@ -105,13 +99,18 @@ def aligned_table(lines: list[list[Piece]], rules: Sequence[Rule] = ()) -> Cells
         return _counted(lines)
     lines = [[part for piece in line for part in _split(piece, lanes)] for line in lines]
     head = next((i for i, line in enumerate(lines) if len(line) == len(lanes)), 0)
-    placed = [[(*_place(piece, lanes, rules), piece) for piece in line] for line in lines[:head]]
+    placed = [[(*_headed(piece, lanes, rules, head), piece) for piece in line] for line in lines[:head]]
     # Below the head a cell stands once, however wide: to repeat a number would be to invent one.
     placed += [
         [(first, first, piece) for piece in line for first in (_place(piece, lanes, ())[0],)] for line in lines[head:]
     ]
     if sum(len({at for at, _, _ in row}) == len(row) for row in placed) < 0.8 * len(placed):
         return _counted(lines)
+    if written_in_columns(placed):
+        return None
+    by_file = rows_by_file(placed, len(lanes))
+    if by_file is not None:
+        return by_file
     if _tightest(lines) < _CENTRED * min(_leadings(placed), default=0.0):
         return _centred(placed, len(lanes))
     rows: Cells = []
@@ -154,7 +153,18 @@ def _straight(lane: list[Piece]) -> bool:
         middle = statistics.median_low(edges)
         if sum(abs(edge - middle) <= _STRAY for edge in edges) >= _STRAIGHT * len(edges):
             return True
-    return False
+    return _hanging(lane)
+
+
+def _hanging(lane: list[Piece]) -> bool:
+    """Whether lines begin at one edge or, where cells go on, at another one a little to the right."""
+    edge = min(piece.x0 for piece in lane)
+    first = [piece for piece in lane if piece.x0 - edge <= _STRAY]
+    others = [piece for piece in lane if piece.x0 - edge > _STRAY]
+    second = statistics.median_low([piece.x0 for piece in others]) if others else edge
+    near = [piece for piece in others if abs(piece.x0 - second) <= _STRAY]
+    within = second - edge < _DEEPEST * lane[0].size
+    return within and 2 * len(first) >= len(lane) and len(first) + len(near) >= _HANGING * len(lane)
 
 
 def _counted(lines: list[list[Piece]]) -> Cells | None:

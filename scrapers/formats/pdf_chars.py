@@ -10,12 +10,12 @@ import ctypes
 import math
 import re
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from scrapers.formats.errors import Unreadable
+from scrapers.formats.pdf_calls import call
+from scrapers.formats.pdf_tex_fonts import CONTROLS, decoded
 
 MAX_CHARACTERS = 200_000
 """Of one page: the densest newspaper page holds a tenth of it."""
@@ -74,17 +74,6 @@ def runs_of(text_page: Any, index: int) -> list[Run]:
     return _Reading(text_page, index).runs
 
 
-@cache
-def _call(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function of PDFium that takes and gives addresses as numbers, which is several times as fast."""
-    import pypdfium2.raw as pdfium
-
-    address = ctypes.cast(getattr(pdfium, name), ctypes.c_void_p).value
-    assert address is not None
-    function: Callable[..., Any] = ctypes.PYFUNCTYPE(result, *arguments)(address)
-    return function
-
-
 class _Reading:
     def __init__(self, text_page: Any, index: int) -> None:
         import pypdfium2.raw as pdfium
@@ -95,10 +84,17 @@ class _Reading:
         count = pdfium.FPDFText_CountChars(text_page)
         if count > MAX_CHARACTERS:
             raise Unreadable("extract.too_large", f"Page {index + 1} holds {count} characters.")
-        self._object_of = _call("FPDFText_GetTextObject", pointer, pointer, number)
-        self._place = _call("FPDFText_GetLooseCharBox", number, pointer, number, pointer)
+        self._object_of = call("FPDFText_GetTextObject", pointer, pointer, number)
+        self._place = call("FPDFText_GetLooseCharBox", number, pointer, number, pointer)
         self._box = (ctypes.c_float * 4)()
         self._at = ctypes.addressof(self._box)
+        self._sides = memoryview(self._box).cast("B").cast("f")
+        self._origin = call("FPDFText_GetCharOrigin", number, pointer, number, pointer, pointer)
+        self._turned = call("FPDFText_GetMatrix", number, pointer, number, pointer)
+        self._font_size = call("FPDFText_GetFontSize", ctypes.c_double, pointer, number)
+        self._point, self._matrix = (ctypes.c_double * 2)(), (ctypes.c_float * 6)()
+        self._x, self._matrix_at = ctypes.addressof(self._point), ctypes.addressof(self._matrix)
+        self._y = self._x + ctypes.sizeof(ctypes.c_double)
         self._types: dict[int, _Type] = {}
         self._fonts: dict[int, tuple[bool, bool]] = {}
         self._last: _Type = _Type(0.0, 0.0, 1.0, False, False, 0)
@@ -106,15 +102,43 @@ class _Reading:
         self._starts: list[int] = []
         self._loose: list[int] = []
         text = self._text(count)
-        space, end = 2, 0
-        for found in _TOKEN.finditer(text):
-            start = found.start()
-            space = max(space, self._space(end, start))
-            end = found.end()
-            if self._token(text, start, end, space):
-                space = 0
+        if CONTROLS.search(text):
+            text = decoded(text, self._unnamed(text))
+        self._read(text)
         if self._loose:
             self._put_on_letters()
+
+    def _read(self, text: str) -> None:
+        page, object_of, place = self._page, self._object_of, self._place
+        at, sides, types = self._at, self._sides, self._types
+        runs, starts, closely = self.runs, self._starts, _CLOSELY.search
+        space, end = 2, 0
+        for found in _TOKEN.finditer(text):
+            before = end
+            start, end = found.span()
+            if start > before and space < 2:
+                space = max(space, self._space(before, start))
+            length = end - start
+            if length > 1:
+                first = object_of(page, start)
+                if first and first == object_of(page, end - 1) and not closely(text, start, end):
+                    kind = types.get(first) or self._type(first, start)
+                    if kind.turn == 0:
+                        place(page, start, at)
+                        low = sides[0]
+                        place(page, end - 1, at)
+                        high = sides[2]
+                        if low <= high < low + _WIDEST_LETTER * kind.size * length:
+                            token = found[0]
+                            if not token.isascii() or not token.isprintable():
+                                token = _plain(token, kind)
+                            runs.append(Run(token, low, high, kind.y, kind.size, kind.bold, 0, space))
+                            starts.append(start)
+                            self._last = kind
+                            space = 0
+                            continue
+            if self._token(text, start, end, space):
+                space = 0
 
     def _text(self, count: int) -> str:
         import pypdfium2.raw as pdfium
@@ -129,9 +153,25 @@ class _Reading:
         codes = (pdfium.FPDFText_GetUnicode(self._text_page, i) for i in range(count))
         return "".join(chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd" for code in codes)
 
+    def _unnamed(self, text: str) -> list[int]:
+        """The font of each character where it has no name, else 0."""
+        import pypdfium2.raw as pdfium
+
+        known: dict[int, int] = {0: 0}
+        fonts: list[int] = []
+        for i in range(len(text)):
+            found = self._object_of(self._page, i) or 0
+            if found not in known:
+                font = pdfium.FPDFTextObj_GetFont(pdfium.FPDFText_GetTextObject(self._text_page, i))
+                known[found] = ctypes.addressof(font.contents) if font and self._look(font)[1] else 0
+            fonts.append(known[found])
+        return fonts
+
     def _space(self, start: int, end: int) -> int:
         if start == end:
             return 0
+        if end - start == 1:
+            return 2 if self._object_of(self._page, start) else 1
         return 2 if any(self._object_of(self._page, i) for i in range(start, end)) else 1
 
     def _token(self, text: str, start: int, end: int, space: int) -> bool:
@@ -143,7 +183,7 @@ class _Reading:
                 kind = self._type(first, start)
                 low, high = self._ends(start, kind)
                 low_last, high_last = self._ends(end - 1, kind)
-                if high_last >= low and high_last - low < _WIDEST_LETTER * kind.size * len(token):
+                if low <= high_last and high_last - low < _WIDEST_LETTER * kind.size * len(token):
                     self._add(start, token, min(low, low_last), max(high, high_last), kind, space)
                     return True
             return self._closely(token, start, space)
@@ -192,9 +232,7 @@ class _Reading:
         if text in _HYPHENS:
             text = LINE_HYPHEN
         elif not (text.isascii() and text.isprintable()):
-            text = text.translate(_WRITTEN)
-            if kind.unnamed:
-                text = text.translate(_SYMBOLS)
+            text = _plain(text, kind)
         y = (kind.y, -kind.x, -kind.y, kind.x)[kind.turn]
         self._starts.append(start)
         self.runs.append(Run(text, low, high, y, kind.size, kind.bold, kind.turn, space))
@@ -221,7 +259,7 @@ class _Reading:
     def _ends(self, i: int, kind: _Type) -> tuple[float, float]:
         """The beginning and end of character `i` in the direction of its text."""
         self._place(self._page, i, self._at)
-        left, top, right, bottom = self._box
+        left, top, right, bottom = self._sides
         if kind.turn == 0:
             return left, right
         return ((bottom, top), (-right, -left), (-top, -bottom))[kind.turn - 1]
@@ -236,14 +274,14 @@ class _Reading:
     def _new_type(self, i: int) -> _Type:
         import pypdfium2.raw as pdfium
 
-        matrix, x, y = pdfium.FS_MATRIX(), ctypes.c_double(), ctypes.c_double()
         # Characters drawn by one operator share their baseline.
-        pdfium.FPDFText_GetCharOrigin(self._text_page, i, x, y)
-        pdfium.FPDFText_GetMatrix(self._text_page, i, matrix)
-        size = pdfium.FPDFText_GetFontSize(self._text_page, i) * math.hypot(matrix.c, matrix.d)
-        turn = round(math.degrees(math.atan2(matrix.b, matrix.a)) / 90) % 4
+        self._origin(self._page, i, self._x, self._y)
+        self._turned(self._page, i, self._matrix_at)
+        a, b, c, d = self._matrix[:4]
+        size = self._font_size(self._page, i) * math.hypot(c, d)
+        turn = 0 if b == 0 < a else round(math.degrees(math.atan2(b, a)) / 90) % 4
         font = pdfium.FPDFTextObj_GetFont(pdfium.FPDFText_GetTextObject(self._text_page, i))
-        return _Type(x.value, y.value, size or 1.0, *self._look(font), turn)
+        return _Type(self._point[0], self._point[1], size or 1.0, *self._look(font), turn)
 
     def _look(self, font: Any) -> tuple[bool, bool]:
         """Whether a font is bold, and whether it has no name."""
@@ -258,6 +296,11 @@ class _Reading:
             bold = bool(_BOLD.search(name.value.decode("latin-1"))) or pdfium.FPDFFont_GetWeight(font) >= 600
             self._fonts[key] = bold, not name.value
         return self._fonts[key]
+
+
+def _plain(text: str, kind: _Type) -> str:
+    text = text.translate(_WRITTEN)
+    return text.translate(_SYMBOLS) if kind.unnamed else text
 
 
 def _accented(letter: str, accent: str) -> str:

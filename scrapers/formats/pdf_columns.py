@@ -8,116 +8,16 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
 
-from scrapers.formats.pdf_page import Word
+from scrapers.formats.pdf_file_order import written_across
+from scrapers.formats.pdf_pieces import Piece, lanes_of, lines_of, piece_of
 
-SAME_LINE = 0.35
-"""Of the type size: baselines nearer than this are one line."""
-_GAP = 0.8
 _GUTTER = 0.7
-_WIDEST_STRETCH, _WIDEST_PROSE = 2.5, 6.0
-"""Of the type size: justified lines have no wider gaps; the second is for those before a small letter."""
 _FEWEST_LINES = 3
 _MOST_CROSSING = 0.35
 _FEWEST_WORDS = 3
 _MAX_DEPTH = 3
-_MOST_BY_FILE = 60
-
-
-@dataclass(slots=True)
-class Piece:
-    """Words of one line without a wide gap between them, or a whole table."""
-
-    words: list[Word]
-    x0: float
-    x1: float
-    bottom: float
-    top: float
-    size: float
-    table: list[list[list[str]]] | None = None
-    """Rows of cells of lines."""
-
-    @property
-    def text(self) -> str:
-        return " ".join(word.text for word in self.words)
-
-
-def lanes_of(pieces: Iterable[Piece]) -> list[list[float]]:
-    """Where columns stand: beginnings and ends of what the pieces cover together."""
-    lanes: list[list[float]] = []
-    for piece in sorted(pieces, key=lambda piece: piece.x0):
-        if lanes and piece.x0 < lanes[-1][1] + 0.2 * piece.size:
-            lanes[-1][1] = max(lanes[-1][1], piece.x1)
-        else:
-            lanes.append([piece.x0, piece.x1])
-    return lanes
-
-
-def rows_of(words: list[Word]) -> list[list[Word]]:
-    """Words on one baseline, from left to right; the rows from the top."""
-    rows: list[list[Word]] = []
-    base = 0.0
-    for word in sorted(words, key=lambda word: (-word.y, word.x0)):
-        if rows and base - word.y < SAME_LINE * min(word.size, max(w.size for w in rows[-1][:4])):
-            rows[-1].append(word)
-        else:
-            rows.append([word])
-            base = word.y
-    return [sorted(row, key=lambda word: word.x0) for row in rows]
-
-
-def pieces_of(words: list[Word]) -> list[Piece]:
-    """The rows of a page cut at wide gaps."""
-    pieces: list[Piece] = []
-    for row in rows_of(words):
-        start = 0
-        reach = row[0].x1
-        for i in range(1, len(row) + 1):
-            if i < len(row) and (row[i].x0 - reach <= _GAP * _em(row[i - 1], row[i]) or _stretched(row, i)):
-                reach = max(reach, row[i].x1)
-                continue
-            pieces.append(piece_of(row[start:i]))
-            if i < len(row):
-                start, reach = i, row[i].x1
-    return pieces
-
-
-def piece_of(words: list[Word]) -> Piece:
-    """Words of one line as one piece."""
-    size = statistics.mode([word.size for word in words])
-    base = statistics.median_low([word.y for word in words])
-    right = max(word.x1 for word in words)
-    return Piece(words, words[0].x0, right, base - 0.2 * size, base + 0.8 * size, size)
-
-
-def _em(before: Word, word: Word) -> float:
-    """The type size that measures a gap: between a line and a heading in the next column, that of the smaller."""
-    small, large = sorted((before.size, word.size))
-    return large if small > 0.9 * large else small
-
-
-def _stretched(row: list[Word], i: int) -> bool:
-    """Whether the gap before word `i` is as wide as the one beside it: a justified line, not cells."""
-
-    def gap(k: int) -> float:
-        return row[k].x0 - row[k - 1].x1
-
-    here = gap(i)
-    words = row[i - 1].text, row[i].text
-    prose = words[1].islower() and all(map(_letters_only, words))
-    if here > (_WIDEST_PROSE if prose else _WIDEST_STRETCH) * row[i].size:
-        return False
-    if 2 * sum(any(map(str.islower, word.text)) for word in row) < len(row):
-        return False
-    beside = [gap(k) for k in (i - 2, i - 1, i + 1, i + 2) if 0 < k < len(row)]
-    alike = sum(other > 0 and abs(other - here) <= max(0.3, 0.03 * here) for other in beside)
-    return alike >= (1 if prose else min(2, max(1, len(beside))))
-
-
-def _letters_only(text: str) -> bool:
-    return not any(map(str.isdigit, text))
+_MOST_BY_FILE = 150
 
 
 def columns(pieces: list[Piece], known: list[float], depth: int = 0) -> list[list[Piece]]:
@@ -150,8 +50,9 @@ def columns(pieces: list[Piece], known: list[float], depth: int = 0) -> list[lis
             groups.extend(columns(right, known, depth + 1))
         band.clear()
 
+    tabular = _tabular(pieces, gutter)
     for piece in sorted(pieces, key=lambda piece: (-piece.top, piece.x0)):
-        if piece.x0 < gutter < piece.x1:
+        if piece.x0 < gutter < piece.x1 or id(piece) in tabular:
             if band:
                 # What starts above this line belongs before it, whichever side it stands on.
                 close()
@@ -165,6 +66,13 @@ def columns(pieces: list[Piece], known: list[float], depth: int = 0) -> list[lis
         groups.append(across)
     close()
     return groups
+
+
+def _tabular(pieces: list[Piece], gutter: float) -> set[int]:
+    """The pieces of tables that lie across a gutter: the file holds them row after row."""
+    lines = lines_of(pieces)
+    runs = written_across(lines, gutter)
+    return {id(piece) for start, end in runs for line in lines[start:end] for piece in line}
 
 
 def _parted(pieces: list[Piece], gutter: float) -> list[Piece]:
@@ -190,6 +98,7 @@ def _side_by_side(left: list[Piece], right: list[Piece]) -> bool:
 
 def _gutter(pieces: list[Piece]) -> float | None:
     """The x of the white lane that the fewest pieces cross, if prose stands on both of its sides."""
+    pieces = _without_page_number(pieces)
     if len(pieces) < 2 * _FEWEST_LINES:
         return None
     x0, x1 = min(piece.x0 for piece in pieces), max(piece.x1 for piece in pieces)
@@ -214,6 +123,15 @@ def _gutter(pieces: list[Piece]) -> float | None:
         if best is None or key < best:
             best = key
     return best[2] if best else None
+
+
+def _without_page_number(pieces: list[Piece]) -> list[Piece]:
+    """Pieces without the lowest where it is a number alone, which stands between the columns as often as not."""
+    lowest = min(pieces, key=lambda piece: piece.bottom, default=None)
+    if lowest is None or lowest.table or any(map(str.isalpha, lowest.text)):
+        return pieces
+    rest = [piece for piece in pieces if piece is not lowest]
+    return rest if all(piece.bottom > lowest.top for piece in rest) else pieces
 
 
 def _gutter_of_the_file(pieces: list[Piece]) -> float | None:

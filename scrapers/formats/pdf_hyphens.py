@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from scrapers.formats.pdf_page import LINE_HYPHEN
 
-_SPLIT = re.compile(r"(\S*)\ufffe\s*\n?\s*(\S*)")
+_SPLIT = re.compile(r"(\S*)\ufffe(?:[^\S\n]*\n\s*)?(\S*)")
+"""A space alone after the hyphen is another column's text on the same line, which the word does not go on with."""
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LETTERS_AT_END = re.compile(r"[^\W\d_]+$")
 _LETTERS_AT_START = re.compile(r"^[^\W\d_]+")

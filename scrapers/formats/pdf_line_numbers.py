@@ -1,80 +1,117 @@
-"""Line numbers in the margin of a manuscript: found by their sequence over the pages, removed, counted."""
+"""Line numbers of a manuscript, in a margin or beside each column: found by their sequence, removed, counted."""
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
-from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
-from scrapers.formats.pdf_columns import rows_of
 from scrapers.formats.pdf_page import Page, Word
+from scrapers.formats.pdf_pieces import rows_of
 
 _STEPS = (1, 5)
 _FEWEST = 5
 _MOST_ROWS_WITHOUT = 0.25
 _FEWEST_WORDS = 4
 """Of the usual numbered line: a list or table that is numbered has less, or other type."""
+_LONGEST = 5
+_APART = 0.5
+"""Of the type size: numbers stand at least so far from what else is there."""
+_WIDE = 0.8
+"""Of the type size: a gap between columns."""
+
+
+class _Look(NamedTuple):
+    """Where numbers begin or end, and how large they are."""
+
+    right: bool
+    at: int
+    size: float
 
 
 def remove_line_numbers(pages: list[Page], counts: dict[str, int]) -> None:
     """Take the line numbers out of `pages`, if most pages have them; they are counted."""
     found = [_numbers(page.words) for page in pages]
-    filled = [words for page, words in zip(pages, found, strict=True) if len(page.words) > _FEWEST * _FEWEST_WORDS]
-    numbered = [words for words in filled if words]
+    filled = [groups for page, groups in zip(pages, found, strict=True) if len(page.words) > _FEWEST * _FEWEST_WORDS]
+    numbered = [groups for groups in filled if groups]
     if not numbered or 10 * len(numbered) < 7 * len(filled):
         return
-    looks = Counter(_look(words) for words in numbered)
-    look = max(looks, key=lambda look: (looks[look], look))
+    times = Counter(look for groups in numbered for look in groups)
+    looks = [look for look, n in times.items() if 10 * n >= 3 * len(numbered)]
     n = 0
-    for page, words in zip(pages, found, strict=True):
+    for page, groups in zip(pages, found, strict=True):
         # A page of headings, tables and figures has many lines without a number.
-        taken = set(map(id, words or [word for word in page.words if word.text.isdecimal() and _at(word, look)]))
+        taken = {id(word) for words in groups.values() for word in words}
+        taken |= {id(word) for word in page.words if _short(word) and any(_has(word, look) for look in looks)}
         page.words = [word for word in page.words if id(word) not in taken]
         n += len(taken)
     counts["extract.line_numbers"] = n
 
 
-def _look(words: list[Word]) -> tuple[int, float, float]:
-    """On which side of the text numbers stand, where, and how large."""
-    end = 0 if len({round(word.x1) for word in words}) == 1 else -1
-    return end, *_edge(words[0], end)
+def _short(word: Word) -> bool:
+    return word.text.isdecimal() and len(word.text) <= _LONGEST
 
 
-def _at(word: Word, look: tuple[int, float, float]) -> bool:
-    place, size = _edge(word, int(look[0]))
-    return abs(place - look[1]) <= 1 and size == look[2]
+def _look(word: Word, *, right: bool) -> _Look:
+    return _Look(right, round(word.x1 if right else word.x0), round(word.size, 1))
 
 
-def _numbers(words: list[Word]) -> list[Word]:
-    """The words of one page that number its lines: all to the left, or all to the right, of everything else."""
-    rows = rows_of(words)
-    for end in (0, -1):
-        ends = [row[end] for row in rows if row[end].text.isdecimal() and len(row[end].text) < 6]
-        edges = Counter(_edge(word, end) for word in ends)
-        usual = max(edges, key=lambda edge: (edges[edge], edge), default=None)
-        ends = [word for word in ends if _edge(word, end) == usual]
-        step = next((step for step in _STEPS if _counted(ends, step)), None)
-        if step is None:
+def _has(word: Word, look: _Look) -> bool:
+    own = _look(word, right=look.right)
+    return abs(own.at - look.at) <= 1 and own.size == look.size
+
+
+def _numbers(words: list[Word]) -> dict[_Look, list[Word]]:
+    """The words of one page that number its lines, all of one look together."""
+    groups: dict[_Look, list[Word]] = {}
+    for word in filter(_short, words):
+        for right in (True, False):
+            groups.setdefault(_look(word, right=right), []).append(word)
+    found: dict[_Look, list[Word]] = {}
+    taken: set[int] = set()
+    for look, group in sorted(groups.items(), key=lambda item: -len(item[1])):
+        group.sort(key=lambda word: -word.y)
+        step = next((step for step in _STEPS if _counted(group, step)), None)
+        if step is None or not taken.isdisjoint(map(id, group)):
             continue
-        taken = set(map(id, ends))
-        rest = [row for row in ([word for word in row if id(word) not in taken] for row in rows) if row]
-        lines = sorted(map(len, rest))
-        if not rest or step * len(ends) < (1 - _MOST_ROWS_WITHOUT) * len(rest):
+        own = set(map(id, group))
+        if _beside_lines(group, step, [word for word in words if id(word) not in own]):
+            found[look] = group
+            taken |= own
+    return found
+
+
+def _beside_lines(group: list[Word], step: int, others: list[Word]) -> bool:
+    """Whether nothing else stands where the numbers do, and they number most lines of a column of prose."""
+    size = group[0].size
+    start, end = min(word.x0 for word in group) - _APART * size, max(word.x1 for word in group) + _APART * size
+    top, bottom = group[0].y + size, group[-1].y - size
+    if any(word.x0 < end and word.x1 > start and bottom < word.y < top for word in others):
+        return False
+    for side in ([word for word in others if word.x0 >= end], [word for word in others if word.x1 <= start]):
+        lines = [line for number in group if (line := _line_beside(number, side))]
+        if 4 * len(lines) < 3 * len(group) or statistics.median(map(len, lines)) < _FEWEST_WORDS:
             continue
-        beside = [row[end] for row in rest]
-        apart = min(w.x0 for w in beside) - max(w.x1 for w in ends) if end == 0 else _right_of(ends, beside)
-        if apart > 0.5 * ends[0].size and lines[len(lines) // 2] >= _FEWEST_WORDS:
-            return ends
-    return []
+        left = statistics.median(line[0].x0 for line in lines)
+        right = statistics.median(line[-1].x1 for line in lines)
+        rows = rows_of([word for word in side if left <= (word.x0 + word.x1) / 2 <= right])
+        between = [row for row in rows if bottom < row[0].y < top]
+        few = step * len(group) < (1 - _MOST_ROWS_WITHOUT) * len(between) or 2 * step * len(group) < len(rows)
+        if not few:
+            return True
+    return False
 
 
-def _edge(word: Word, end: int) -> tuple[float, float]:
-    """Where a number of a margin is set: those on the left end in one place, those on the right begin in one."""
-    return float(round(word.x1 if end == 0 else word.x0)), round(word.size, 1)
-
-
-def _right_of(ends: Sequence[Word], beside: Sequence[Word]) -> float:
-    return min(word.x0 for word in ends) - max(word.x1 for word in beside)
+def _line_beside(number: Word, side: list[Word]) -> list[Word]:
+    """The words on the line of a number up to the first wide gap, counted from the number."""
+    near = [word for word in side if abs(word.y - number.y) < 0.4 * max(word.size, number.size)]
+    near.sort(key=lambda word: abs(word.x0 - number.x0))
+    for i, (a, b) in enumerate(pairwise(near), 1):
+        if max(a.x0, b.x0) - min(a.x1, b.x1) > _WIDE * max(a.size, b.size):
+            near = near[:i]
+            break
+    return sorted(near, key=lambda word: word.x0)
 
 
 def _counted(ends: list[Word], step: int) -> bool:

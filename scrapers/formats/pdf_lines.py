@@ -6,9 +6,11 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from scrapers.formats.pdf_aligned import Cells, aligned_table, base_of, in_columns, lines_of
-from scrapers.formats.pdf_columns import Piece, columns, pieces_of
+from scrapers.formats.pdf_aligned import Cells, aligned_table, in_columns
+from scrapers.formats.pdf_columns import columns
+from scrapers.formats.pdf_file_order import written_before
 from scrapers.formats.pdf_page import Page, Word
+from scrapers.formats.pdf_pieces import Piece, base_of, lines_of, pieces_of
 from scrapers.formats.pdf_rules import Rule
 from scrapers.formats.pdf_tables import ruled_tables
 
@@ -45,10 +47,13 @@ class Line:
 
 def body_size(pages: list[Page]) -> float:
     """The type size of most characters."""
-    sizes: Counter[float] = Counter()
+    exact: Counter[float] = Counter()
     for page in pages:
         for word in page.words:
-            sizes[round(word.size, 1)] += len(word.text)
+            exact[word.size] += len(word.text)
+    sizes: Counter[float] = Counter()
+    for size, times in exact.items():
+        sizes[round(size, 1)] += times
     return max(sizes, key=lambda size: (sizes[size], size)) if sizes else 10.0
 
 
@@ -95,7 +100,9 @@ def _right(group: list[Piece]) -> float:
 
 def _many(row: list[Piece]) -> bool:
     """Whether a row may be one of a table: more than one piece, and not a mark and its item."""
-    return len(row) > 2 or (len(row) == 2 and not _MARK.fullmatch(row[0].text))
+    if len(row) == 2:
+        return not _MARK.fullmatch(row[0].text) or not any(map(str.isalpha, row[1].text))
+    return len(row) > 2
 
 
 def _aligned(rows: list[list[Piece]], start: int, rules: list[Rule]) -> tuple[int, Cells | None]:
@@ -110,7 +117,7 @@ def _aligned(rows: list[list[Piece]], start: int, rules: list[Rule]) -> tuple[in
         if not _many(row) and not _fits(row, rows[start:last]):
             break
         end += 1
-        if _many(row) or row[0].x0 > rows[start][0].x1:
+        if _many(row) or row[0].x0 > rows[start][0].x1 or written_before(row[0], above):
             last = end
     run = rows[start:last]
     several = [row for row in run if _many(row)]

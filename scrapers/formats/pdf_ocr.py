@@ -1,8 +1,9 @@
 """Pages of a PDF that are pictures, read by an engine of optical character recognition and given as words with places.
 
 The words go the way of a text layer's: the same columns, tables, headings and paragraphs. Only pages without a usable
-text layer are read so (`auto`), or all (`ocr`). An engine invents where it cannot see, so each page has a confidence;
-a page under `LEAST_CONFIDENCE` is put aside, and a PDF most of whose pictures are put aside is not taken.
+text layer are read so (`auto`), or all (`ocr`). An engine invents where it cannot see, so each page has a confidence
+and a width of its characters in pixels of its picture; a page under `LEAST_CONFIDENCE` or `LEAST_WIDTH` is put aside,
+and a PDF most of whose pictures are put aside is not taken.
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ from scrapers.formats.pdf_page import Page, Rule, Word
 ENGINE = "scrapers.formats.pdf_engine:read_image"
 """What reads a picture when nothing else is named."""
 LEAST_CONFIDENCE = 0.95
-"""Of a page, the mean over its characters; where it lies between good and bad scans is in `bench_ocr.py`."""
+"""Of a page, the mean over its characters: 0.97 to 0.99 on what is read well, 0.63 and 0.86 on bad scans."""
+LEAST_WIDTH = 7.0
+"""Of a page, pixels of the picture to a character. The engine is as sure of coarse pictures as of others: with 5.5 (9
+points at 100 dots to the inch) it lost 6 % of the numbers at a confidence of 0.98, with 8.1 none (`bench_ocr.py`)."""
+LEAST_OF_NUMBERS = 0.8
+"""Of one character of a number; of two wrong separators in 1,175 numbers of spoilt pages one was under it."""
+_OF_NUMBERS = frozenset("0123456789.,/<>=\u2264\u2265\xb1\u2212-")
 DPI = 200
 """At which a page is drawn for the engine."""
 MAX_PAGES = 500
 """Pages of one PDF that an engine reads: more would take hours of a core."""
-SECONDS = 3600.0
-"""For one PDF that an engine reads."""
 _MAX_PIXELS = 20_000_000
 _FEWEST_CHARACTERS = 8
 _STAMP = 200
@@ -83,6 +88,13 @@ class SeenPage:
         found = [char.confidence for line in self.lines for char in line.chars]
         return statistics.fmean(found) if found else 1.0
 
+    @property
+    def on_its_side(self) -> bool:
+        """Whether most characters are in lines higher than wide: an engine may read those too, in no order."""
+        words = [line for line in self.lines if len(line.chars) > 2]
+        tall = sum(len(line.chars) for line in words if line.height > line.chars[-1].x1 - line.chars[0].x0)
+        return 2 * tall > sum(len(line.chars) for line in words)
+
 
 class Engine(Protocol):
     """Reads one picture: height x width x 3 bytes, red, green and blue."""
@@ -107,16 +119,19 @@ class OcrPages:
     """Of the pages that an engine read and that were kept."""
     aside: int
     """Pages whose reading was too uncertain; they are empty."""
+    widths: list[float] = field(default_factory=list)
+    """Of the pages that were kept: pixels of their pictures to a character; infinite when drawn."""
+    doubtful: int = 0
+    """Digits, points and comparators on the pages kept of which the engine is less sure than `LEAST_OF_NUMBERS`."""
 
 
-def read_pages(
-    document: Any, pages: Sequence[Page], wanted: Sequence[bool], engine: Engine, *, least: float = LEAST_CONFIDENCE
-) -> OcrPages:
+def read_pages(document: Any, pages: Sequence[Page], wanted: Sequence[bool], engine: Engine) -> OcrPages:
     """`pages` with those that are `wanted` read by `engine`; Unreadable if they are too many or mostly uncertain."""
     if sum(wanted) > MAX_PAGES:
         raise Unreadable("extract.too_large", f"{sum(wanted)} pages would need OCR, more than {MAX_PAGES}.")
+    least = LEAST_CONFIDENCE
     found = OcrPages([], [], 0)
-    doubtful: list[float] = []
+    unsure: list[str] = []
     seen: list[tuple[Page, SeenPage, float]] = []
     for number, (page, read) in enumerate(zip(pages, wanted, strict=True)):
         if not read:
@@ -124,13 +139,20 @@ def read_pages(
             continue
         picture, points = _picture(document, number)
         sight = _upright(picture, engine, least)
-        if sight.confidence < least:
+        width = _width(document, number, sight, points)
+        if sight.confidence < least or width < LEAST_WIDTH:
             found.aside += 1
-            doubtful.append(sight.confidence)
+            unsure.append(f"page {number + 1} has confidence {sight.confidence:.3f}, {width:.1f} pixels a letter")
             found.pages.append(Page([]))
             continue
         if sight.lines:
             found.confidences.append(sight.confidence)
+            found.widths.append(width)
+            found.doubtful += sum(
+                char.confidence < LEAST_OF_NUMBERS and char.text.lstrip("^") in _OF_NUMBERS
+                for line in sight.lines
+                for char in line.chars
+            )
         seen.append((Page([]), sight, points))
         found.pages.append(seen[-1][0])
     sizes = _Sizes((line.height * points / _BOX, len(line.chars)) for _, sight, points in seen for line in sight.lines)
@@ -140,7 +162,7 @@ def read_pages(
         raise Unreadable(
             "extract.ocr_uncertain",
             f"OCR is sure of {len(found.confidences)} of {found.aside + len(found.confidences)} pages of pictures: "
-            f"the surest of the others has {max(doubtful):.3f} of {least:.2f}.",
+            f"{unsure[0]}; at least {least:.2f} and {LEAST_WIDTH:g} are wanted.",
         )
     return found
 
@@ -152,24 +174,46 @@ def needs_ocr(document: Any, index: int, text: str, score: float, words: int) ->
         return True
     if characters >= _STAMP:
         return False
-    empty, covered = _drawn(document, index)
+    empty, covered, _ = _drawn(document, index)
     return covered >= _COVERED or (characters < _FEWEST_CHARACTERS and not empty)
 
 
-def _drawn(document: Any, index: int) -> tuple[bool, float]:
-    """Whether nothing is drawn on a page, and the share of it that pictures cover."""
+def _width(document: Any, index: int, seen: SeenPage, points: float) -> float:
+    """The usual pixels of a page's pictures to a character; infinite when they are not what it shows.
+
+    Boxes of lines are too high on skewed and coarse pages to tell the size of the type.
+    """
+    _, covered, resolution = _drawn(document, index)
+    lines = [line for line in seen.lines if len(line.chars) > 1]
+    widths = [
+        (line.chars[-1].x1 - line.chars[0].x0) / (len(line.chars) + sum(char.space for char in line.chars))
+        for line in lines
+        for _ in line.chars
+    ]
+    if covered < _COVERED or not widths:
+        return math.inf
+    return statistics.median(widths) * points / 72 * resolution
+
+
+def _drawn(document: Any, index: int) -> tuple[bool, float, float]:
+    """Whether nothing is drawn on a page, the share that pictures cover, and the largest one's dots to the inch."""
     import pypdfium2.raw as pdfium
 
     page = document[index]
     try:
         width, height = page.get_size()
-        area, n = 0.0, 0
+        area, n, largest, resolution = 0.0, 0, 0.0, 0.0
         for drawn in page.get_objects(max_depth=4):
             n += 1
             if drawn.type == pdfium.FPDF_PAGEOBJ_IMAGE:
                 left, bottom, right, top = drawn.get_bounds()
-                area += max(0.0, min(right, width) - max(left, 0)) * max(0.0, min(top, height) - max(bottom, 0))
-        return n == 0, area / (width * height)
+                shown = max(0.0, min(right, width) - max(left, 0)) * max(0.0, min(top, height) - max(bottom, 0))
+                area += shown
+                if shown > largest:
+                    largest, sides = shown, drawn.get_px_size()
+                    # A picture may lie turned on its page.
+                    resolution = 72 * math.sqrt(sides[0] * sides[1] / ((right - left) * (top - bottom)))
+        return n == 0, area / (width * height), resolution
     finally:
         page.close()
 
@@ -193,9 +237,9 @@ def _upright(picture: Any, engine: Engine, least: float) -> SeenPage:
     best: SeenPage | None = None
     for turn in _TURNS:
         seen = engine(np.ascontiguousarray(np.rot90(picture, turn)))
-        if best is None or seen.confidence > best.confidence:
+        if best is None or (not seen.on_its_side, seen.confidence) > (not best.on_its_side, best.confidence):
             best = seen
-        if best.confidence >= least:
+        if best.confidence >= least and not best.on_its_side:
             break
     assert best is not None
     return best

@@ -13,7 +13,7 @@ from typing import Any
 
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.pdf_chars import LINE_HYPHEN, Run, runs_of
-from scrapers.formats.pdf_rules import Rule, drawings
+from scrapers.formats.pdf_rules import Rule, drawings, upright
 
 __all__ = ["LINE_HYPHEN", "Page", "Rule", "Word", "read_page"]
 
@@ -51,6 +51,9 @@ class Page:
     standing: list[Rule] = field(default_factory=list)
     dots: list[tuple[float, float]] = field(default_factory=list)
     """Centres of small marks: bullets that are drawn, not written."""
+    bottom: float = 0.0
+    top: float = 0.0
+    """Of the sheet; both 0 where it is not known."""
 
 
 def read_page(document: Any, index: int) -> Page:
@@ -69,11 +72,13 @@ def read_page(document: Any, index: int) -> Page:
             turns[run.turn] += len(run.text)
         turn = max(turns, key=lambda key: (turns[key], -key)) if turns else 0
         lying, standing, dots = drawings(page, turn)
+        _, bottom, _, top = upright(page.get_bbox(), turn)
     finally:
         text_page.close()
         page.close()
     words = _words([run for run in runs if run.turn == turn])
-    return Page(words, _words([run for run in runs if run.turn != turn]), lying, standing, dots)
+    sideways = _words([run for run in runs if run.turn != turn])
+    return Page(words, sideways, lying, standing, dots, bottom, top)
 
 
 def _words(runs: list[Run]) -> list[Word]:
@@ -135,16 +140,18 @@ def _words(runs: list[Run]) -> list[Word]:
 
 def _once(words: list[Word]) -> list[Word]:
     """Words without those drawn over the same word again, as shadows and bold type are made."""
-    seen: dict[tuple[str, int], list[Word]] = {}
+    last: dict[tuple[str, int], Word] = {}
+    places: set[tuple[str, int, int]] = set()
     kept = []
     for word in words:
-        at = round(word.y)
-        places = [one for y in (at - 1, at, at + 1) for one in seen.get((word.text, y), ())]
-        em = 0.15 * word.size
-        if any(abs(one.x0 - word.x0) < em and abs(one.y - word.y) < em and one.size == word.size for one in places):
-            continue
-        seen.setdefault((word.text, at), []).append(word)
-        kept.append(word)
+        row, em = round(word.y), 0.15 * word.size
+        one = last.get((word.text, row))
+        place = word.text, row, round(word.x0)
+        moved = one is not None and abs(one.x0 - word.x0) < em and abs(one.y - word.y) < em and one.size == word.size
+        if not moved and place not in places:
+            kept.append(word)
+        last[word.text, row] = word
+        places.add(place)
     return kept
 
 

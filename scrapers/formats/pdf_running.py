@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections import Counter
+from itertools import pairwise
 
 from scrapers.formats.left_out import left_out
+from scrapers.formats.pdf_page import Page, Word
 
 _MARGIN_LINES = 3
 _FEWEST_REPEATS = 3
+_BAND = 0.15
+"""Of the height of the sheet: where running lines stand."""
+_APART = 1.4
+"""Of the distance of lines."""
+_LARGER = 1.3
 _PAGE_NUMBER = re.compile(
     r"(?:page\s+)?[-\u2013\u2014|\s]*(\d{1,4})[-\u2013\u2014|\s]*(?:(?:of|/)\s*\d{1,4})?\s*$", re.I
 )
@@ -16,12 +24,22 @@ _FIRST_NUMBER = re.compile(r"(\d{1,4})(?=[\s|])")
 _LAST_NUMBER = re.compile(r"(?:(?<=\s)|(?<=\|))(\d{1,4})(?:\s*/\s*\d{1,4})?$")
 
 
-def running_lines(pages: list[list[str]], counts: dict[str, int]) -> list[tuple[int, int]]:
-    """How many lines at the top and at the bottom of each page repeat there or are its number; they are counted."""
+def running_lines(
+    pages: list[list[str]], counts: dict[str, int], apart: list[tuple[int, int]] | None = None
+) -> list[tuple[int, int]]:
+    """How many lines at the top and at the bottom of each page repeat there or are its number; they are counted.
+
+    `apart`: how many lines at either end stand apart from the rest, see `set_apart`. A line elsewhere that differs from
+    those of other pages by the page's number alone is text, "Step 1", "Step 2", unless it says that this is the page's.
+    """
     offset = _numbering(pages)
     seen: Counter[str] = Counter()
     for number, page in enumerate(pages):
-        seen.update({shape for line in _margins(page) for shape in (line, _shape(line, number, offset))})
+        heads, feet = apart[number] if apart else (_MARGIN_LINES, _MARGIN_LINES)
+        lines = _margins(page)
+        told = [line for line in lines if offset is not None and _tells_page(line, number + offset)]
+        shapes = {_shape(line, number, offset) for line in [*page[:heads], *page[len(page) - feet :], *told]}
+        seen.update(shapes | set(lines))
     enough = max(_FEWEST_REPEATS, len(pages) * 3 // 10)
     running = {shape for shape, times in seen.items() if times >= enough and any(map(str.isalpha, shape))}
     removed = []
@@ -41,8 +59,43 @@ def running_lines(pages: list[list[str]], counts: dict[str, int]) -> list[tuple[
     return removed
 
 
+def set_apart(page: Page, rows: list[list[Word]], body: float) -> tuple[int, int]:
+    """How many rows at the top and at the bottom stand in the margin, apart from the rest and not in larger type."""
+    found = []
+    steps = [above[0].y - below[0].y for above, below in pairwise(rows)]
+    usual = statistics.median_low(steps) if steps else 0.0
+    known = page.top > page.bottom
+    for end in (0, -1):
+        n = 0
+        ordered, gaps = (rows, steps) if end == 0 else (rows[::-1], steps[::-1])
+        edge = page.top if end == 0 else page.bottom
+        for i, (row, gap) in enumerate(zip(ordered[:_MARGIN_LINES], gaps, strict=False), 1):
+            near = not known or abs(edge - row[0].y) <= _BAND * (page.top - page.bottom)
+            heading = end == 0 and (row[0].size > _LARGER * body or all(word.bold for word in row)) and not _spread(row)
+            if not near or heading:
+                break
+            if gap > _APART * max(row[0].size, usual):
+                n = i
+        found.append(n)
+    return found[0], found[1]
+
+
+def _spread(row: list[Word]) -> bool:
+    """Whether a number stands at the far end of a row, as those of pages do and those of headings do not."""
+    if len(row) < 2:
+        return False
+    far = 2 * row[0].size
+    first = row[0].text.isdecimal() and row[1].x0 - row[0].x1 > far
+    return first or (row[-1].text.isdecimal() and row[-1].x0 - row[-2].x1 > far)
+
+
 def _margins(page: list[str]) -> list[str]:
     return page[:_MARGIN_LINES] + page[max(_MARGIN_LINES, len(page) - _MARGIN_LINES) :]
+
+
+def _tells_page(line: str, own: int) -> bool:
+    """Whether a line says itself that its number is the page's: "page 5", "5/14", "5 | Gout in adults"."""
+    return bool(re.search(rf"\bpage {own}\b|(?<![\d/.]){own}\s*/\s*\d+$|^{own}\s*\||\|\s*{own}$", line, re.I))
 
 
 def _shape(line: str, number: int, offset: int | None) -> str:

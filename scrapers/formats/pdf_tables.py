@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from scrapers.formats.pdf_aligned import Cells, aligned_table, lines_of
-from scrapers.formats.pdf_columns import Piece, pieces_of, rows_of
+from scrapers.formats.pdf_aligned import Cells, aligned_table
 from scrapers.formats.pdf_page import Page, Rule, Word
+from scrapers.formats.pdf_pieces import Piece, lines_of, pieces_of, rows_of
 
 _TOUCH = 3.0
 _SAME = 2.5
@@ -44,7 +44,7 @@ def ruled_tables(page: Page) -> tuple[list[Piece], list[Word]]:
         words = [word for word in words if id(word) not in taken]
         size = max(word.size for word in inside)
         tables.append(Piece(inside, xs[0], xs[-1], ys[-1], ys[0], size, rows))
-    alone = [rule for rule in joined if not any(_touches(rule, standing) for standing in page.standing)]
+    alone = [rule for lying, standing in grids if not standing for rule in lying] if page.standing else joined
     for top, bottom, first, last in _between(alone, words):
         inside = [word for word in words if first < _middle(word) < last and bottom < _height(word) < top]
         cells = aligned_table(lines_of(pieces_of(inside)), page.lying) if inside else None
@@ -55,11 +55,6 @@ def ruled_tables(page: Page) -> tuple[list[Piece], list[Word]]:
         first, last = first + _TOUCH, last - _TOUCH
         tables.append(Piece(inside, first, last, bottom, top, max(word.size for word in inside), cells))
     return tables, words
-
-
-def _touches(lying: Rule, standing: Rule) -> bool:
-    along = lying.start - _TOUCH <= standing.at <= lying.end + _TOUCH
-    return along and standing.start - _TOUCH <= lying.at <= standing.end + _TOUCH
 
 
 def _between(rules: list[Rule], words: list[Word]) -> list[tuple[float, float, float, float]]:
@@ -126,10 +121,10 @@ def _grids(lying: list[Rule], standing: list[Rule]) -> list[tuple[list[Rule], li
             key = group[key]
         return key
 
-    for i, h in enumerate(lying):
-        for j, v in enumerate(standing):
-            crossing = h.start - _TOUCH <= v.at <= h.end + _TOUCH and v.start - _TOUCH <= h.at <= v.end + _TOUCH
-            if crossing:
+    for i, (at, start, end) in enumerate(lying):
+        left, right, low, high = start - _TOUCH, end + _TOUCH, at + _TOUCH, at - _TOUCH
+        for j, (x, bottom, top) in enumerate(standing):
+            if left <= x <= right and bottom <= low and high <= top:
                 group[root((0, i))] = root((1, j))
     found: dict[tuple[int, int], tuple[list[Rule], list[Rule]]] = {}
     for kind, rules in ((0, lying), (1, standing)):

@@ -41,18 +41,9 @@ Row = Sequence[Cell | str]
 
 def grid(rows: Sequence[Row]) -> Sequence[Sequence[str]]:
     """The cells of one row group in their columns; spans repeat their text, and end with the group."""
-    rows = [[_plain(cell) for cell in row] for row in rows] if Cell in _types(rows) else rows
-    if Cell in _types(rows):
+    if Cell in set(map(type, chain.from_iterable(rows))):
         return _spread(rows)
     return cast("Sequence[Sequence[str]]", rows)
-
-
-def _types(rows: Sequence[Row]) -> set[type]:
-    return set(map(type, chain.from_iterable(rows)))
-
-
-def _plain(cell: Cell | str) -> Cell | str:
-    return cell.text if isinstance(cell, Cell) and cell.rowspan == cell.colspan == 1 else cell
 
 
 def _spread(rows: Sequence[Row]) -> list[list[str]]:

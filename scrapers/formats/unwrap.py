@@ -2,7 +2,8 @@
 
 Only a line that was full is joined, and only to a line that goes on: never to a list item, a heading `Xxx:`, a
 prescription, vital signs, a table or laboratory row, or an indented line. A placeholder `[** … **]` that was broken is
-whole again wherever it stands. No character but line ends and the white space around them changes.
+whole again wherever it stands, and so is a number: `03/` and `14/2019` are one date. No character but line ends and
+the white space around them changes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ _NARROWEST_WRAP = 65
 """MIMIC-IV notes wrap at 70-80 characters, MIMIC-CXR at 79; a line that had room for the next word was not wrapped."""
 
 _BULLETS = "-*\u2022\u00b7+>#=\u2013\u2014\u2023\u25aa\u25cf\u25cb\u25e6\u2192\uf0b7~"
+_BULLETS += (
+    "\u2043\u2219\u25a0\u25a1\u25b8\u25ba\u25c6\u25c7\u2610\u2611\u2612\u2713\u2714\u2717\u2718\u2756\u27a2\u27a4"
+)
+_BULLETS += "\uf0a7\uf0d8\uf0fc"
 _ITEM = re.compile(
     rf"\s*(?:[{re.escape(_BULLETS)}]|\(?\d{{1,2}}[.)](?!\d)|\(?[A-Za-z][.)]\s|\(?[IVXivx]{{1,5}}[.)]\s"
     r"|o\s|\[\s?[xX ]?\s?\]|_{4,})"
@@ -36,6 +41,7 @@ _SHOUTED = re.compile(r"\s*[A-Z][A-Z /&,()'-]{3,}:?\s*$")
 _COLUMNS = re.compile(r"\S\s{3,}\S|\t|\|")
 _RESULT = re.compile(r"[A-Za-z)%\]][-=:]\s?[<>]?\d+(?:\.\d+)?")
 _TIMED = re.compile(r"\b\d{1,2}:\d{2}\s?[AaPp][Mm]\b")
+_INSIDE = re.compile(r"\d[-/]\Z|[\w.]@\Z")
 _SPACES = re.compile(r"[ \t]+$", re.M)
 _BLANKS = re.compile(r"\n{3,}")
 
@@ -48,7 +54,12 @@ def unwrap(text: str) -> str:
     for line in lines:
         line = line.rstrip()
         if open_lines and _continues(previous, line):
-            open_lines[-1].append(line.lstrip())
+            part = line.lstrip()
+            # A space there would hide a date or an address from whoever looks for one.
+            inside = _INSIDE.search(previous) is not None and part[:1].isalnum()
+            if inside and (previous[-1] == "@" or part[0].isdecimal()):
+                part = open_lines[-1].pop() + part
+            open_lines[-1].append(part)
         else:
             open_lines.append([line])
         previous = line

@@ -55,14 +55,14 @@ Why the published values were moved, from texts that were read:
 - Most frequent 4-gram (Gopher 0.16). Abstracts on a bacterial enzyme, hormone levels and the chromatography of a drug
   name their subject two or three times in 38 to 54 words.
 - Curly brackets (C4: one is enough). Formulas of coordination compounds in abstracts, and TeX in papers.
-- Short lines (FineWeb 0.67). Notes are headings and findings of two words; a guideline on the care of people without a
-  home is a list of short questions to ask.
+- Short lines (FineWeb 0.67). Notes are headings and findings of two words; one
+  guideline, on the care of people without a home, names its sections and the specialties it is for, a line each.
 - Bullets (Gopher 0.9) and lines without a full stop (FineWeb 0.12). Abstracts of physiology journals of the 1970s are
   numbered findings: on glucosidases of carp, rat and dog, on two drugs and prostaglandin synthetase, on carbonic
-  anhydrase of muscle. Ten more end in a comma, as the database prints them: on self-injection in monkeys, an enzyme of
-  horseradish, headache by poisons.
-- Repeated 5- to 9-grams (Gopher 0.15 to 0.11). One guideline, on lipoproteins as markers, words one recommendation for
-  each marker.
+  anhydrase of muscle. Ten more do not end in a full stop: four end in a comma (on self-injection in monkeys, an
+  enzyme of horseradish, headache by poisons), others have a number or a word of the page after it.
+- Repeated 5- to 9-grams (Gopher 0.15 to 0.11). One guideline, on lipoproteins as markers, gives its scale of evidence
+  twice and says of each marker whether it is a best practice in the same words.
 - JavaScript and policy lines (C4: the word is enough). A line leaves only if it asks for JavaScript or names a policy,
   has at most 40 words and no number, comparator or unit.
 

@@ -31,7 +31,8 @@ MARKED = st.sampled_from(
 )  # fmt: skip
 UNSEEN = st.sampled_from(
     ["<del>901 mg</del>", "<span style='display:none'>902 mg</span>", "<span class='sr-only'>903 mg</span>",
-     "<script>x < 904</script>", "<button>905</button>", "<!-- 906 <907 -->", "<s>908</s>", "<template>909</template>",
+     "<script>x < 904</script>", "<br><button>905</button><br>",
+     "<!-- 906 <907 -->", "<s>908</s>", "<template>909</template>",
      "<img src='data:image/png;base64,910' alt=''>", "<span class='ck-suggestion-marker-deletion'>911</span>",
      "<span hidden>912</span>"]
 )  # fmt: skip

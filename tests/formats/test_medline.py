@@ -158,6 +158,32 @@ def test_a_vernacular_title_stands_apart() -> None:
     assert (found.title, found.vernacular_title, found.text) == ("Gout.", "Gicht mit 5.", "# Gout.")
 
 
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("(P &amp;lt; 0.05, r &amp;ge; 2&amp;nbsp;mg)", "(P < 0.05, r \u2265 2 mg)"),
+        ("R&amp;amp;D and AT&amp;T; 5", "R&D and AT&T; 5"),
+        ("A &amp;nowhere; 5", "A &nowhere; 5"),
+        # In English no digit leaves, whatever it means.
+        ("23.2 pmol/&amp;#8202;L", "23.2 pmol/&#8202;L"),
+        ("10<sup>9</sup> &amp;lt; 5", "10^9 < 5"),
+    ],
+)
+def test_what_was_escaped_twice_is_read(markup: str, text: str) -> None:
+    found = one(f"<ArticleTitle>{markup}</ArticleTitle><Abstract><AbstractText>{markup}</AbstractText></Abstract>")
+    assert (found.title, found.abstract) == (text, text)
+    assert bool(found.counts.get("extract.escaped_twice")) == (text not in markup.replace("&amp;", "&"))
+
+
+def test_letters_of_other_languages_by_their_number_are_read() -> None:
+    other = (
+        "<OtherAbstract Type='Publisher' Language='cze'><AbstractText>p&amp;#345;i 5 mg</AbstractText></OtherAbstract>"
+    )
+    found = one("<VernacularTitle>Kou&amp;#345;en&#xed; &amp;#382;en</VernacularTitle>", citation=other)
+    assert found.vernacular_title == "Kou\u0159en\u00ed \u017een"
+    assert found.other_abstracts[0].text == "p\u0159i 5 mg"
+
+
 def test_the_version_of_the_citation_counts_where_the_pmid_states_none() -> None:
     xml = (
         "<PubmedArticleSet><PubmedArticle><MedlineCitation VersionID='3'><PMID>7</PMID></MedlineCitation>"

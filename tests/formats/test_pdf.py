@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import threading
 from collections.abc import Sequence
+from typing import Any
 
+import pypdfium2
 import pytest
 from fpdf import FPDF
 from hypothesis import given
@@ -57,7 +60,7 @@ def test_running_lines_and_page_numbers_leave_and_numbers_stay() -> None:
 
 def test_a_running_head_that_holds_the_page_number_leaves_on_left_and_right_pages() -> None:
     heads = [f"{n} Gout in adults" if n % 2 == 0 else f"Gout in adults {n}" for n in range(211, 219)]
-    found = pdf_to_text(pdf([[head, f"{LINE} {n}.", f"Give {n} mg"] for n, head in enumerate(heads)]))
+    found = pdf_to_text(pdf([[head, "", f"{LINE} {n}.", f"Give {n} mg"] for n, head in enumerate(heads)]))
     assert found.counts == {
         "extract.running_lines": 8,
         "extract.running_lines_characters": 8 * len("211Goutinadults"),
@@ -118,6 +121,12 @@ def test_wrapped_lines_become_paragraphs_and_items_stay_apart() -> None:
 )
 def test_hyphens_at_line_ends(lines: list[str], joined: str) -> None:
     assert Hyphens(lines).joined(map(marked, lines)) == joined
+
+
+def test_a_hyphen_before_another_column_takes_no_part_of_its_number() -> None:
+    # PDFium marks the end of a cell's line; in ours the number of the next cell stands behind it.
+    lines = ["open read\ufffe 10.2 0.04", "an inter\ufffe", "action, IL\ufffe", "6"]
+    assert Hyphens(lines).joined(lines) == "open read- 10.2 0.04 an interaction, IL-6"
 
 
 @given(st.lists(st.text(alphabet="ab1 2.-\u2013/", max_size=30), max_size=12))
@@ -246,9 +255,24 @@ def test_another_reader_behind_the_same_door() -> None:
         ("G i v e t h e d r u g o n c e d a i l y t o a d u l t s", 0.0, 0.1),
         ("\ufffd\ufffd\ue012\ue013 \ufffd\ufffd (cid:12)(cid:13) mg", 0.0, 0.0),
         ("Gvxxxxx bqzrtkl thhhhhe xkcdwrtb aeiouaei drg qwrtplk ssddffg", 0.0, 0.4),
+        (" ".join([LINE] * 4).translate({code: (code - 94) % 26 + 97 for code in range(97, 123)}), 0.0, 0.4),
+        (" ".join(word[::-1] for word in LINE.split() * 4), 0.0, 0.4),
+        ("zinc 5 mg | iron 7 mg | folate 0.4 mg | none | oral | twice | male 12 | mean 3.4 kg " * 6, 0.9, 1.0),
+        ("\u6bcf \u65e5 \u4e00 \u6b21 \u6bcf \u6b21 5 mg \u7528 \u836f \u6cbb \u7597 " * 4, 0.9, 1.0),
         ("", 0.0, 0.0),
     ],
-    ids=["clinical", "french", "letters set apart", "glyphs", "garbage", "empty"],
+    ids=[
+        "clinical",
+        "french",
+        "letters apart",
+        "glyphs",
+        "garbage",
+        "other letters",
+        "mirrored",
+        "table",
+        "chinese",
+        "empty",
+    ],
 )
 def test_quality_of_a_page(text: str, least: float, most: float) -> None:
     assert least <= page_quality(text).score <= most
@@ -260,3 +284,25 @@ def test_poor_pages_are_counted_and_the_document_scored_by_words() -> None:
     assert found.counts["extract.poor_pages"] == 1
     assert [page.score > 0.9 for page in found.quality] == [True, False]
     assert found.quality[1].score < found.score < found.quality[0].score
+
+
+def test_a_first_line_that_counts_up_with_the_pages_is_text_where_it_is_part_of_the_page() -> None:
+    found = read_here(pdf([[f"Step {n}", f"{LINE} {n}.", f"Give {n}0 mg"] for n in range(1, 9)]))
+    assert re.findall(r"Step (\d)", found.text) == list("12345678")
+    assert found.counts == {}
+    told = read_here(pdf([[f"Gout | Page {n}", f"{LINE} {n}.", f"Give {n}0 mg"] for n in range(1, 9)]))
+    assert "Gout" not in told.text
+    assert re.findall(r"Give (\d+) mg", told.text) == [f"{n}0" for n in range(1, 9)]
+
+
+def test_pages_that_are_pictures_are_counted_where_the_others_have_text() -> None:
+    merged: Any = pypdfium2.PdfDocument.new()
+    for part in (notes_pdf(), scanned_pdf(2)):
+        merged.import_pages(pypdfium2.PdfDocument(part))
+    merged.new_page(200, 200)
+    data = io.BytesIO()
+    merged.save(data)
+    found = pdf_to_text(data.getvalue())
+    assert found.text == pdf_to_text(notes_pdf()).text
+    # A blank page has nothing to read.
+    assert found.counts["extract.pages_without_text"] == 2

@@ -84,7 +84,7 @@ def test_a_stamp_over_a_picture_and_a_garbled_layer_are_no_text_layer(sees: See)
     stamp.add_page()
     stamp.set_font("Helvetica", size=8)
     document: Any = pypdfium2.PdfDocument(PLAIN)
-    stamp.image(document[0].render(scale=1).to_pil(), 0, 0, 210, 297)
+    stamp.image(document[0].render(scale=3).to_pil(), 0, 0, 210, 297)
     document.close()
     stamp.cell(0, 5, "Downloaded from a library on 3 May 2019")
     garbled = lines_pdf([["q z x v b n m w r t p s d f"] * 3])
@@ -111,6 +111,24 @@ def test_uncertain_pages_are_put_aside_and_with_most_of_them_the_document(sees: 
         read_here(scanned_pdf(2), mode="auto")
 
 
+def test_a_coarse_picture_is_put_aside_however_sure_the_engine_is(sees: See) -> None:
+    sees(lambda picture: of_lines(LINE, confidence=0.99))
+    assert read_here(scanned(PLAIN, dpi=200), mode="auto").measures["ocr_pixels_per_letter_lowest"] == pytest.approx(
+        14, abs=0.1
+    )
+    with pytest.raises(Unreadable, match=r"extract\.ocr_uncertain.*confidence 0\.990, 5\.2 pixels a letter"):
+        read_here(scanned(PLAIN, dpi=75), mode="auto")
+
+
+def test_doubtful_characters_of_numbers_are_counted(sees: See) -> None:
+    page = of_lines("Give 7.5 mg at <30 mL/min.", "Ask again every day.")
+    for line in page.lines:
+        for char in line.chars:
+            char.confidence = 0.7 if char.text in ".<y" else 1.0
+    sees(lambda picture: page)
+    assert read_here(scanned(PLAIN), mode="auto").measures["ocr_doubtful_in_numbers"] == 4
+
+
 def test_nothing_on_any_picture_is_no_text_layer(sees: See) -> None:
     sees(lambda picture: SeenPage([]))
     with pytest.raises(Unreadable, match=r"extract\.no_text_layer"):
@@ -121,6 +139,20 @@ def test_a_picture_on_its_side_is_turned(sees: See) -> None:
     def engine(picture: Any) -> SeenPage:
         tall = picture.shape[0] > picture.shape[1]
         return of_lines("Give 5 mg." if tall else "6w S", confidence=0.99 if tall else 0.5)
+
+    sees(engine)
+    assert read_here(scanned(PLAIN, turn=90), mode="auto").text == "Give 5 mg."
+
+
+def test_lines_read_from_top_to_bottom_are_not_believed_however_sure(sees: See) -> None:
+    def engine(picture: Any) -> SeenPage:
+        page = of_lines("Give 5 mg.", confidence=0.98)
+        if picture.shape[1] > picture.shape[0]:
+            for line in page.lines:
+                line.height = 400
+                for char in line.chars:
+                    char.text, char.confidence = "x", 0.999
+        return page
 
     sees(engine)
     assert read_here(scanned(PLAIN, turn=90), mode="auto").text == "Give 5 mg."

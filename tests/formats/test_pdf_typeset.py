@@ -214,3 +214,23 @@ def test_a_last_line_alone_in_the_next_column_comes_after_the_first_column() -> 
     marks += [(110, 20, 10, "on in the second with 5 mg.")]
     text = page_of(marks)
     assert text.endswith("line 3 of the first column, which goes on in the second with 5 mg.")
+
+
+def test_a_ring_raised_behind_a_number_is_a_degree() -> None:
+    to_unicode = b"1 beginbfchar <80> <2218> endbfchar"
+    content = b"BT /F 12 Tf 72 700 Td (at 37) Tj /F 7 Tf 4 Ts (\x80) Tj 0 Ts /F 12 Tf (C, not 5.2) Tj ET"
+    assert read_here(raw_pdf(content, to_unicode)).text == "at 37\xb0C, not 5.2"
+
+
+def test_the_frame_and_ticks_of_a_graph_repeat_no_number() -> None:
+    made = document()
+    made.add_page()
+    made.rect(40, 40, 100, 60)
+    for n in range(6):
+        made.line(40 + 20 * n, 97, 40 + 20 * n, 100)
+        made.text(39 + 20 * n, 105, f"{n * 7}.5")
+        made.line(40, 40 + 12 * n, 43, 40 + 12 * n)
+        made.text(28, 41 + 12 * n, f"{n * 11}")
+    made.text(80, 60, "dose 5.2 mg")
+    found = re.findall(r"[\d.]+", read_here(bytes(made.output())).text)
+    assert sorted(found) == sorted([*(f"{n * 7}.5" for n in range(6)), *(f"{n * 11}" for n in range(6)), "5.2"])

@@ -121,3 +121,23 @@ def test_real_notes_wrapped_as_a_system_does_come_back(width: int) -> None:
         n_lines += sum(1 for line in lines if line)
         n_whole += sum(" ".join(line.split()) in made for line in lines if line)
     assert n_whole >= 0.985 * n_lines
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "whole"),
+    [("03/\n14/2019", "03/14/2019"), ("5-\n10 mg", "5-10 mg"), ("120/\n80", "120/80"), ("a.b@\nc.org", "a.b@c.org")],
+)
+def test_a_number_broken_at_its_mark_is_one_again(wrapped: str, whole: str) -> None:
+    before = "The patient came back to the clinic for this on the day noted as"
+    assert unwrap(f"{before} {wrapped} and went home") == f"{before} {whole} and went home"
+
+
+def test_a_hanging_hyphen_keeps_its_space() -> None:
+    text = "The patient was given the same medication on the day before, the pre-\nand post-operative days"
+    assert unwrap(text) == text.replace("\n", " ")
+
+
+@pytest.mark.parametrize("bullet", "□☐✓➢■\uf0a7\uf0d8")
+def test_bullets_of_word_processors_are_bullets(bullet: str) -> None:
+    text = f"{bullet} Insulin glargine 20 units at bedtime; hold for a sugar below 100\n{bullet} Aspirin 81 mg daily"
+    assert unwrap(text) == text
