@@ -7,7 +7,7 @@ others: of the source named first, then the longest, then the one with the small
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,8 @@ class DedupConfig:
     """True: the abstract of an article whose full text is in the corpus leaves."""
     validation_fraction: float = 0.0
     """Share of units in validation; 0: none at all."""
+    validation_fractions: Mapping[str, float] = field(default_factory=dict)
+    """Sources with a share of their own."""
     seed: int = 0
     """Of the choice of validation units."""
 
@@ -66,8 +68,8 @@ class Resolution:
     """What became of every document."""
 
     table: pa.Table
-    """doc_id doc_key source fate fate_value fate_threshold cluster_key cluster_size representative split, in the order
-    of the rows. `representative` is the document itself if it stays and empty if it is denied."""
+    """doc_id doc_key source fate fate_value fate_threshold cluster_key cluster_size representative unit split, in the
+    order of the rows. `representative` is the document itself if it stays and empty if it is denied."""
     counts: dict[str, int]
     """Documents by fate and split, and what the comparison met."""
 
@@ -135,6 +137,7 @@ class _Table:
         self.n_chars: Positions = rows["n_chars"].to_numpy().astype(np.int64)
         self.keys: Hashes = rows["doc_key"].to_numpy()
         self.text = exact.codes(rows["text_hash"])
+        self.family = exact.codes(rows["family"]) if "family" in rows.column_names else np.full(self.n, -1)
         self.salt: Hashes = mixed(rows["numbers"].to_numpy())
         self.bands, self.comparable = _matrix(rows["bands"], config.minhash.bands)
         self.source, self.source_names = _numbered(rows["source"])
@@ -157,6 +160,7 @@ class _State:
         self._values = np.full(table.n, np.nan)
         self._groups = table.positions.copy()
         self._validation = np.zeros(table.n, dtype=bool)
+        self._units = table.keys.copy()
 
     @property
     def stays(self) -> Flags:
@@ -190,9 +194,10 @@ class _State:
         stays, (labels, keys) = self.stays, units
         _, first, unit = np.unique(labels[stays], return_index=True, return_inverse=True)
         hashes = unit_hashes(keys[stays][first], config.seed)
-        self._validation[stays] = validation(
-            unit, self._table.source[stays], hashes, config.validation_fraction, self._table.source_names
-        )
+        names = self._table.source_names
+        fractions = [config.validation_fractions.get(name, config.validation_fraction) for name in names]
+        self._units = keys
+        self._validation[stays] = validation(unit, self._table.source[stays], hashes, fractions, names)
 
     def counts(self) -> dict[str, int]:
         found = {name: int(np.count_nonzero(self._fates == number)) for number, name in enumerate(_FATES)}
@@ -217,16 +222,22 @@ class _State:
                 "cluster_key": _texts(table.doc_ids, smallest[roots], sizes > 1),
                 "cluster_size": pa.array(sizes.astype(np.int32)),
                 "representative": _texts(table.doc_ids, roots, ~denied),
+                "unit": pa.array(self._units),
                 "split": pa.array(["train", "validation", ""]).take(pa.array(splits)),
             }
         )
 
 
 def _units(table: _Table, same_text: Positions) -> tuple[Positions, Hashes]:
-    """(unit, key of the unit) of every row: the patient, or what candidate pairs connect, before any guard."""
+    """(unit, key of the unit) of every row: the patient, or what families and candidate pairs connect, unguarded."""
     alone = ~table.has_subject
     pairs = np.concatenate(
-        [candidate_pairs(table.bands, table.comparable & alone), ids.shared_identifier_pairs(table.rows), same_text]
+        [
+            candidate_pairs(table.bands, table.comparable & alone),
+            ids.shared_identifier_pairs(table.rows),
+            exact.links(table.family),
+            same_text,
+        ]
     )
     labels = connected(table.n, pairs[alone[pairs].all(axis=1)])
     patients = [xxhash.xxh3_64_intdigest(b"patient " + name.encode()) for name in table.subject_names]

@@ -23,24 +23,31 @@ def unit_hashes(keys: Hashes, seed: int) -> Hashes:
     return mixed(keys ^ mixed(np.array([seed % 2**64], dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15)))
 
 
-def validation(units: Positions, sources: Positions, hashes: Hashes, fraction: float, names: Sequence[str]) -> Flags:
+def validation(
+    units: Positions, sources: Positions, hashes: Hashes, fractions: Sequence[float], names: Sequence[str]
+) -> Flags:
     """For every document whether it is validation; `units` and `sources` are numbers from 0, `hashes` one per unit.
 
-    A unit is taken if its hash is below `fraction` of the range. Each source has at least one unit if it has two: the
-    one of the least hash that is not huge (then the smallest) and leaves every source something to train on.
-    A `fraction` of 0 takes none.
+    `fractions` has one for every source. A unit is taken if its hash is below that part of the range, the largest one
+    where it has documents of several sources. Each source has at least one unit if it has two: the one of the least
+    hash that is not huge (then the smallest) and leaves every source something to train on. A source with the fraction
+    0 asks for none, and has in validation only what is in a unit of another's.
     """
-    if fraction <= 0 or not len(units):
+    if max(fractions, default=0.0) <= 0 or not len(units):
         return np.zeros(len(units), dtype=bool)
     n_sources = len(names)
     shares, counts = np.unique(units * n_sources + sources, return_counts=True)
     books = _Books(shares // n_sources, shares % n_sources, counts, hashes, n_sources)
-    books.taken = hashes < np.uint64(min(int(fraction * 2**64), 2**64 - 1))
+    limits = np.array([min(int(fraction * 2**64), 2**64 - 1) for fraction in fractions], dtype=np.uint64)
+    limit = np.zeros(len(hashes), dtype=np.uint64)
+    np.maximum.at(limit, shares // n_sources, limits[shares % n_sources])
+    books.taken = hashes < limit
     in_order = sorted(range(n_sources), key=lambda source: names[source])
     for source in in_order:
         books.leave_something(source)
     for source in in_order:
-        books.take_one(source)
+        if fractions[source] > 0:
+            books.take_one(source)
     return books.taken[units]
 
 

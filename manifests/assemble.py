@@ -30,6 +30,7 @@ RESOLUTION = pa.schema(
         DOCUMENTS.field("fate_threshold"),
         DOCUMENTS.field("cluster_key"),
         DOCUMENTS.field("cluster_size"),
+        DOCUMENTS.field("unit"),
         DOCUMENTS.field("split"),
     ]
 )

@@ -6,6 +6,7 @@ One pass in batches. Every row that breaks a rule of the table is remembered by 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from manifests.buckets import Buckets
 from manifests.identity import doc_key
 from manifests.reasons import KEPT, reason
 from manifests.store import Store
+from manifests.subsources import SEPARATOR, UNSCORED, buckets_of
 
 NAMED = 3
 """Offenders named per problem; the rest are counted."""
@@ -28,8 +30,8 @@ SPLITS = ("", "train", "validation")
 """A split's code in `Entries` is its place here."""
 
 _COLUMNS = (
-    "doc_id", "doc_key", "source", "licence", "title", "subject", "n_chars", "n_tokens", "fate", "cluster_key",
-    "cluster_size", "split", "epochs", "restricted",
+    "doc_id", "doc_key", "source", "licence", "title", "subject", "family", "n_chars", "n_tokens", "score", "fate",
+    "cluster_key", "cluster_size", "unit", "split", "epochs", "restricted",
 )  # fmt: skip
 
 
@@ -66,8 +68,8 @@ class SourceBooks:
     unique_tokens: int = 0
     """Of training documents."""
     effective_tokens: int = 0
-    longest: int = 0
-    """Tokens of its longest kept document."""
+    longest: dict[int, int] = field(default_factory=dict)
+    """Tokens of the longest training document of so many epochs."""
     restricted: bool = False
 
     @property
@@ -86,6 +88,8 @@ class Books:
     sources: dict[str, SourceBooks]
     problems: Problems
     rows: int = 0
+    parts: defaultdict[str, SourceBooks] = field(default_factory=lambda: defaultdict(SourceBooks))
+    """The same by sub-source: a source's score buckets, or the source itself."""
 
 
 class Entries(Buckets):
@@ -95,19 +99,37 @@ class Entries(Buckets):
         super().__init__([("n_tokens", "<i8"), ("epochs", "<i4"), ("source", "<u2"), ("split", "u1")])
 
 
-def read_books(build: Store, source_names: list[str], entries: Entries | None, *, check_keys: bool) -> Books:
-    """Count documents.parquet; `source_names` gives each source its code in `entries`, new ones are appended."""
+def read_books(
+    build: Store,
+    source_names: list[str],
+    entries: Entries | None,
+    *,
+    check_keys: bool,
+    edges: Mapping[str, Sequence[float]] | None = None,
+) -> Books:
+    """Count documents.parquet; `source_names` gives each sub-source its code in `entries`, new ones are appended.
+
+    `edges`: of the sources with score buckets. Training rows know a document's bucket, validation rows its source.
+    """
     problems = Problems()
     books = Books(defaultdict(SourceBooks), problems)
     last = ""
-    with Buckets([]) as keys, Buckets([("size", "<i4")]) as clusters, build.reading(DOCUMENTS_FILE) as stream:
+    with (
+        Buckets([]) as keys,
+        Buckets([("size", "<i4")]) as clusters,
+        Buckets([("split", "u1")]) as units,
+        Buckets([("unit", "<u8")]) as owners,
+        build.reading(DOCUMENTS_FILE) as stream,
+    ):
         for batch in pq.ParquetFile(stream).iter_batches(batch_size=65_536, columns=list(_COLUMNS)):
             rows = pa.Table.from_batches([batch]).combine_chunks()
             if not len(rows):
                 continue
             books.rows += len(rows)
             last = _check_rows(rows, problems, last, check_keys=check_keys)
+            rows = rows.append_column("part", _parts(rows, edges or {}))
             _count(rows, books)
+            _add_units(rows, units, owners, problems)
             key = rows.column("doc_key").to_numpy()
             keys.add(key)
             _add_clusters(rows, clusters)
@@ -115,7 +137,51 @@ def read_books(build: Store, source_names: list[str], entries: Entries | None, *
                 _add_entries(rows, key, entries, source_names)
         _check_keys(keys, problems)
         _check_clusters(clusters, problems)
+        _check_units(units, owners, problems)
     return books
+
+
+def _parts(rows: pa.Table, edges: Mapping[str, Sequence[float]]) -> pa.Array:
+    """The sub-source of every document, found again from its score."""
+    if not edges:
+        return rows.column("source").combine_chunks()
+    scores = rows.column("score").to_numpy(zero_copy_only=False).astype(np.float32)
+    found = {source: buckets_of(scores, own).tolist() for source, own in edges.items()}
+    parts = [
+        f"{source}{SEPARATOR}{found[source][at] if found[source][at] >= 0 else UNSCORED}" if source in found else source
+        for at, source in enumerate(rows.column("source").to_pylist())
+    ]
+    return pa.array(parts, pa.string())
+
+
+def _add_units(rows: pa.Table, units: Buckets, owners: Buckets, problems: Problems) -> None:
+    kept = pc.equal(rows.column("fate"), KEPT)
+    homeless = pc.and_(kept, pc.is_null(rows.column("unit")))
+    problems.add_rows("documents.units", homeless, rows.column("doc_id"))
+    rows = rows.filter(pc.and_(kept, pc.is_valid(rows.column("unit"))))
+    unit = rows.column("unit").to_numpy()
+    units.add(unit, split=pc.equal(rows.column("split"), "validation").cast(pa.uint8()).to_numpy())
+    # What a patient's or a family's documents say of themselves: they must all name one unit.
+    for column in ("subject", "family"):
+        own = pc.not_equal(rows.column(column), "")
+        if column == "family":
+            own = pc.and_(own, pc.equal(rows.column("subject"), ""))
+        names = rows.column(column).filter(own).to_pylist()
+        keys = np.fromiter((doc_key(f"{column} {name}") for name in names), np.uint64, len(names))
+        owners.add(keys, unit=rows.column("unit").filter(own).to_numpy())
+
+
+def _check_units(units: Buckets, owners: Buckets, problems: Problems) -> None:
+    for field_, bucket, what in (
+        ("split", units, "the unit {:016x} is in training and in validation"),
+        ("unit", owners, "one patient or family (key {:016x}) is in several units"),
+    ):
+        for records in bucket:
+            order = np.lexsort((records[field_], records["key"]))
+            key, value = records["key"][order], records[field_][order]
+            torn = np.unique(key[1:][(key[1:] == key[:-1]) & (value[1:] != value[:-1])])
+            for one in torn.tolist():
+                problems.add("documents.units", what.format(one))
 
 
 def _check_rows(rows: pa.Table, problems: Problems, last: str, *, check_keys: bool) -> str:
@@ -152,25 +218,29 @@ def _known(fate: str) -> bool:
 def _count(rows: pa.Table, books: Books) -> None:
     tokens = pc.fill_null(rows.column("n_tokens"), 0)
     effective = pc.multiply(tokens, pc.cast(rows.column("epochs"), pa.int64()))
-    table = rows.select(["source", "fate", "split", "restricted"])
+    table = rows.select(["source", "part", "fate", "split", "restricted", "epochs"])
     table = table.append_column("tokens", tokens).append_column("effective", effective)
-    grouped = table.group_by(["source", "fate", "split", "restricted"]).aggregate(
+    grouped = table.group_by(["source", "part", "fate", "split", "restricted", "epochs"]).aggregate(
         [("tokens", "count"), ("tokens", "sum"), ("tokens", "max"), ("effective", "sum")]
     )
     for row in grouped.to_pylist():
-        of = books.sources[row["source"]]
-        of.fates[row["fate"]] += row["tokens_count"]
-        of.restricted |= row["restricted"]
-        of.effective_tokens += row["effective_sum"]
-        if row["fate"] != KEPT:
-            continue
-        of.kept_tokens += row["tokens_sum"]
-        of.longest = max(of.longest, row["tokens_max"])
-        if row["split"] == "train":
-            of.train_documents += row["tokens_count"]
-            of.unique_tokens += row["tokens_sum"]
-        else:
-            of.validation_documents += row["tokens_count"]
+        _enter(books.sources[row["source"]], row)
+        _enter(books.parts[row["part"]], row)
+
+
+def _enter(of: SourceBooks, row: Mapping[str, Any]) -> None:
+    of.fates[row["fate"]] += row["tokens_count"]
+    of.restricted |= row["restricted"]
+    of.effective_tokens += row["effective_sum"]
+    if row["fate"] != KEPT:
+        return
+    of.kept_tokens += row["tokens_sum"]
+    if row["split"] == "train":
+        of.train_documents += row["tokens_count"]
+        of.unique_tokens += row["tokens_sum"]
+        of.longest[row["epochs"]] = max(of.longest.get(row["epochs"], 0), row["tokens_max"])
+    else:
+        of.validation_documents += row["tokens_count"]
 
 
 def _add_clusters(rows: pa.Table, clusters: Buckets) -> None:
@@ -197,7 +267,9 @@ def _check_keys(keys: Buckets, problems: Problems) -> None:
 
 
 def _add_entries(rows: pa.Table, key: npt.NDArray[np.uint64], entries: Entries, source_names: list[str]) -> None:
-    encoded = rows.column("source").combine_chunks().dictionary_encode()
+    trained = pc.equal(rows.column("split"), "train")
+    names = pc.if_else(trained, rows.column("part"), rows.column("source")).combine_chunks()
+    encoded = names.dictionary_encode()
     for name in encoded.dictionary.to_pylist():
         if name not in source_names:
             source_names.append(name)

@@ -46,6 +46,8 @@ class Document:
     """True: credentialed text; never in logs, tracebacks, manifests, reports."""
     subject: str = ""
     """Patient key, restricted sources only."""
+    family: str = ""
+    """What all versions of one work share, where a source has several of them: `<source>:<id without its version>`."""
     pmid: str = ""
     pmcid: str = ""
     """`PMC` + digits."""

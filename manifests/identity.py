@@ -14,6 +14,13 @@ from typing import Any
 import xxhash
 
 _SPACE = re.compile(r"\s+")
+_VERSION = re.compile(
+    r"(?<=[^\W_])[-_. ]*(?:[-_. ](?:version|ver|v|revision|rev|edition|ed|update)|(?<=\d)v)[-_. ]?"
+    r"\d{1,3}(?:[-_.]\d{1,3})*$"
+    r"|(?<=[^\W_])[-_. ]+(?:\d{1,2}(?:st|nd|rd|th)[-_. ](?:edition|ed)|updated?)$"
+    r"|(?<=[^\W\d_])[-_. ]+(?:19|20)\d\d(?:[-_. ](?:0\d|1[0-2])){0,2}$",
+    re.IGNORECASE,
+)
 # What differs between two renderings of one text and never carries clinical meaning: typographic quotes, the
 # dash family and invisible marks. Minus sign U+2212 joins the dashes so that "−5" and "-5" are one number.
 _TYPOGRAPHY = str.maketrans(
@@ -29,6 +36,15 @@ _TYPOGRAPHY = str.maketrans(
 def doc_key(doc_id: str) -> int:
     """The document's 64-bit key in shards and placements: xxh3_64 of the UTF-8 `doc_id`, seed 0."""
     return xxhash.xxh3_64_intdigest(doc_id.encode())
+
+
+def family_of(doc_id: str) -> str:
+    """`doc_id` without the version, edition, update or year that it ends with: what all versions of one work share."""
+    source, colon, native = doc_id.partition(":")
+    before = ""
+    while before != native:
+        before, native = native, _VERSION.sub("", native)
+    return f"{source}{colon}{native or before}"
 
 
 def line_key(line: str) -> int:

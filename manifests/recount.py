@@ -24,6 +24,7 @@ from manifests.buckets import Buckets
 from manifests.errors import BuildError
 from manifests.schema import PLACEMENTS
 from manifests.store import Store
+from manifests.windows import WindowDeviations
 
 REMOVED_KEY = 0
 """`doc_key` of a stretch of padding that a takedown left."""
@@ -50,6 +51,9 @@ class ShardCounts:
     """By shard: stored tokens by source."""
     rows: list[int] = field(default_factory=list)
     padding: int = 0
+    rows_by_source: Counter[str] = field(default_factory=Counter)
+    windows: WindowDeviations | None = None
+    """What the rows were held against."""
 
     @property
     def by_source(self) -> Counter[str]:
@@ -73,10 +77,19 @@ class _Batch:
 
 
 def recount(
-    build: Store, folder: str, index: Mapping[str, Any], pieces: Pieces, codes: Mapping[str, int], problems: Problems
+    build: Store,
+    folder: str,
+    index: Mapping[str, Any],
+    pieces: Pieces,
+    codes: Mapping[str, int],
+    problems: Problems,
+    windows: WindowDeviations | None = None,
 ) -> ShardCounts:
-    """Count the shards of `folder` as `index` lists them; `codes` gives each source its number in `pieces`."""
-    counts = ShardCounts()
+    """Count the shards of `folder` as `index` lists them; `codes` gives each source its number in `pieces`.
+
+    `windows` is shown the source of every row, in order.
+    """
+    counts = ShardCounts(windows=windows)
     placements = _Placements(build) if index["split"] == "train" else None
     names = index["sources"]
     to_code = np.array([codes[name] for name in names], dtype=np.uint16)
@@ -91,6 +104,10 @@ def recount(
                 tokens.update({names[i]: int(n) for i, n in enumerate(stored.tolist()) if n})
                 batches.append(_part_of(batch, real, n_rows))
                 n_rows += batch.n_rows
+                rows = np.bincount(batch.source, minlength=len(names)).tolist()
+                counts.rows_by_source.update({names[i]: n for i, n in enumerate(rows) if n})
+                if windows is not None:
+                    windows.add(batch.source)
         except (pa.ArrowInvalid, OSError, ValueError, IndexError, KeyError) as error:
             # The message may quote the data, so only its type is told.
             problems.add("shards.readable", f"{folder}/{record['file']} ({type(error).__name__})")

@@ -13,6 +13,7 @@ from manifests.reasons import KEPT, STAGES, reason
 from manifests.report_parts import Bar, Section, share
 from manifests.sides import drop_cell, drops_tables, mix_tables
 from manifests.store import Store
+from manifests.subsources import parent
 from manifests.tables import Column, Table, counted
 
 
@@ -111,7 +112,7 @@ def mixture_section(build: Store, mixed: Mapping[str, Any], hues: Mapping[str, i
     pairs = tuple(
         {
             "source": row["source"],
-            "hue": hues[row["source"]],
+            "hue": hues[parent(row["source"])],
             "target": row["target_share"] / most * 100,
             "realised": row["realised_share"] / most * 100,
             "told": f"{row['realised_share']:.2%}",
@@ -139,7 +140,7 @@ def repeats_section(mixed: Mapping[str, Any], hues: Mapping[str, int]) -> Sectio
         drawn.append(
             {
                 "source": row["source"],
-                "hue": hues[row["source"]],
+                "hue": hues[parent(row["source"])],
                 "unique": min(row["unique_tokens"], row["effective_tokens"]) / most * 100,
                 "effective": row["effective_tokens"] / most * 100,
                 "cap": cap if cap <= 100 else None,

@@ -25,6 +25,7 @@ DOCUMENTS = pa.schema(
         pa.field("url", pa.string(), nullable=False),
         pa.field("title", pa.string(), nullable=False),  # open sources only, else empty
         pa.field("subject", pa.string(), nullable=False),  # restricted sources only, else empty
+        pa.field("family", pa.string(), nullable=False),  # what the versions of one work share, empty if it has none
         pa.field("raw_ref", pa.string(), nullable=False),
         pa.field("text_hash", pa.string(), nullable=False),  # of the final text
         # Characters of the text as extraction gave it, before any rule; of the payload's own there is no count here.
@@ -40,6 +41,9 @@ DOCUMENTS = pa.schema(
         pa.field("phi_action", pa.string(), nullable=False),  # ``, `keep`, `flag`, `redact` or `drop`
         pa.field("phi_count", pa.int32(), nullable=False),
         pa.field("edits", pa.string(), nullable=False),  # rules that changed the text, in order, joined by a comma
+        pa.field(
+            "unit", pa.uint64()
+        ),  # what is in one split as a whole: patient, family, candidate cluster; null: dropped
         pa.field("split", pa.string(), nullable=False),  # `train`, `validation`, empty if dropped
         pa.field("epochs", pa.int32(), nullable=False),  # times the document stands in the shards
         pa.field("document_status", pa.string(), nullable=False),

@@ -7,7 +7,7 @@ unique and effective tokens stand side by side.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from manifests.assemble import DOCUMENTS_FILE
@@ -87,6 +87,7 @@ def mix_tables(build: Store) -> list[Table]:
     ]
     held = (Column("documents", "documents", "count"), Column("validation_documents", "held out", "count"))
     tables = [Table("Mixture", (Column("source", "source"), *held, *numbers), rows, mixed.get("bound_text", ""))]
+    tables.append(_proofs(mixed, rows))
     if mixed["groups"]:
         groups = [
             {
@@ -99,6 +100,23 @@ def mix_tables(build: Store) -> list[Table]:
         ]
         tables.append(Table("Groups", (Column("group", "group"), *numbers, Column("sources", "sources")), groups))
     return tables
+
+
+def _proofs(mixed: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Copies, padding and windows, each beside what it may be."""
+    columns = (
+        Column("source", "source"), Column("min_copies", "copies from", "count"), Column("max_copies", "to", "count"),
+        Column("rows", "rows", "count"), Column("padding", "padding", "count"),
+        Column("padding_bound", "bound", "count"), Column("window_rows_off", "window off, rows", "decimal"),
+        Column("window_bound", "bound", "decimal"),
+    )  # fmt: skip
+    note = (
+        f"Dropped tokens: {mixed['dropped_tokens']:,}. Copies of two documents of a source differ by at most one. "
+        f"Padding in tokens, of {mixed['row_tokens']:,} in a row. Window off: the largest difference, in rows, between "
+        f"what any rows on end, up to {mixed['window_rows']:,} ({mixed['window_tokens']:,} tokens), hold of a source "
+        "and what the recipe's shares give it there."
+    )
+    return Table("Copies, padding, windows", columns, [dict(row) for row in rows], note)
 
 
 def licences_tables(build: Store) -> list[Table]:

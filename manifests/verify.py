@@ -6,7 +6,7 @@ read fails the checks that need it. Nothing of a document's text is ever in a ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,10 @@ from manifests.errors import CorpusError
 from manifests.recount import Pieces, ShardCounts, compare_documents, recount
 from manifests.removed_tables import removed_checks
 from manifests.store import Store
+from manifests.subsources import bucket_edges
 from manifests.verify_boilerplate import boilerplate_checks
-from manifests.verify_books import Check, corpus_checks, mixture_checks, quarantine_checks, source_checks, stage_checks
+from manifests.verify_books import Check, corpus_checks, quarantine_checks, source_checks, stage_checks
+from manifests.verify_mixture import mixture_checks, row_checks, windows_of
 from manifests.write import DIGESTS, OUTSIDE_DIGESTS, read_digests
 
 __all__ = ["Check", "verify"]
@@ -32,6 +34,7 @@ DOCUMENT_CHECKS = {
     "documents.dropped": "dropped documents have no split and no epochs",
     "documents.kept": "kept documents have tokens and a split, validation ones no epochs",
     "documents.privacy": "no title of a restricted, no subject of an open document",
+    "documents.units": "no patient, family or candidate cluster is in training and in validation",
     "documents.clusters": "every cluster has as many members as it says",
 }
 SHARD_CHECKS = {
@@ -69,7 +72,7 @@ def verify(build: Store, *, fast: bool = False, finished: bool = True) -> list[C
     digests: dict[str, str] = {}
     if not fast:
         add("files.digests", lambda: _digest_checks(build, digests))
-    add("documents", lambda: _read_documents(build, state, fast=fast))
+    add("documents", lambda: _read_documents(build, state, bucket_edges(recipe(build)), fast=fast))
     add("sources", lambda: source_checks(_need(state.books), sources(build)))
     add("quarantine", lambda: quarantine_checks(build, sources(build)))
     add("stages", lambda: stage_checks(_need(state.books), stages(build)))
@@ -79,6 +82,8 @@ def verify(build: Store, *, fast: bool = False, finished: bool = True) -> list[C
     if not fast:
         add("shards.content", lambda: _shard_checks(build, state, digests))
     add("mixture", lambda: mixture_checks(_need(state.books), _need(state.index), mixture(build), recipe(build)))
+    if not fast:
+        add("mixture.rows", lambda: row_checks(_need(state.index), _need(state.counts), mixture(build)))
     add("recipe", lambda: _recipe_checks(build, _need(state.books)))
     if finished:
         add("corpus", lambda: corpus_checks(build, _need(state.books), _need(state.index)))
@@ -129,8 +134,10 @@ def _digest_checks(build: Store, digests: dict[str, str]) -> Iterator[Check]:
                 detail=", ".join(changed[:3]))  # fmt: skip
 
 
-def _read_documents(build: Store, state: _State, *, fast: bool) -> Iterator[Check]:
-    state.books = read_books(build, [], None, check_keys=not fast)
+def _read_documents(
+    build: Store, state: _State, edges: Mapping[str, Sequence[float]], *, fast: bool
+) -> Iterator[Check]:
+    state.books = read_books(build, [], None, check_keys=not fast, edges=edges)
     yield from _found(state.books.problems, DOCUMENT_CHECKS)
 
 
@@ -185,12 +192,14 @@ def _shard_checks(build: Store, state: _State, digests: Mapping[str, str]) -> It
     problems = Problems()
     names: list[str] = []
     with Entries() as entries, Pieces() as pieces:
-        read_books(build, names, entries, check_keys=False)
+        table = recipe(build)
+        read_books(build, names, entries, check_keys=False, edges=bucket_edges(table))
         folders = [("shards", index), *([("validation", state.validation)] if state.validation else [])]
         for folder, one in folders:
             names.extend(name for name in one["sources"] if name not in names)
             codes = {name: number for number, name in enumerate(names)}
-            counts = recount(build, folder, one, pieces, codes, problems)
+            windows = windows_of(one, table) if folder == "shards" else None
+            counts = recount(build, folder, one, pieces, codes, problems, windows)
             if folder == "shards":
                 state.counts = counts
             yield from _content_checks(build, folder, one, counts, digests)

@@ -146,64 +146,6 @@ def stage_checks(books: Books, lines: Sequence[Mapping[str, Any]]) -> Iterator[C
     yield tokens.check("stages.tokens", "tokens as documents.parquet counts them")
 
 
-def mixture_checks(
-    books: Books, index: Mapping[str, Any], stated: Mapping[str, Any], table: Mapping[str, Any]
-) -> Iterator[Check]:
-    """mixture.json: counts, shares and errors as the books, the shards and the recipe (`table`) give them."""
-    counts, shares, bound = Lies(), Lies(), Lies()
-    stored: Mapping[str, int] = index["totals"]["tokens_by_source"]
-    total = sum(stored.values())
-    rows = {row["source"]: row for row in stated["sources"]}
-    for name in sorted(set(books.sources) | set(rows)):
-        of, row = books.sources[name], rows.get(name)
-        if row is None:
-            if of.kept:
-                counts.compare(f"{name}: in mixture.json", "nothing", f"{of.kept} documents")
-            continue
-        for field, counted in (
-            ("unique_tokens", of.unique_tokens),
-            ("effective_tokens", of.effective_tokens),
-            ("documents", of.train_documents),
-            ("validation_documents", of.validation_documents),
-        ):
-            counts.compare(f"{name}: {field}", row[field], counted)
-        epochs = of.effective_tokens / of.unique_tokens if of.unique_tokens else 0.0
-        counts.compare(f"{name}: epochs", float(row["epochs"]), epochs)
-        realised = stored.get(name, 0)
-        counts.compare(f"{name}: tokens in the shards", realised, of.effective_tokens)
-        shares.compare(f"{name}: realised share", float(row["realised_share"]), realised / total if total else 0.0)
-        target = float(row["target_share"])
-        shares.compare(f"{name}: target share", target, row["target_tokens"] / stated["total_tokens"])
-        error = realised - row["target_tokens"]
-        bound.compare(f"{name}: error in tokens", row["error_tokens"], error)
-        if abs(error) > row["bound_tokens"]:
-            bound.found.append(f"{name}: {error:+,} tokens from its target, bound {row['bound_tokens']:,}")
-        widest = max(index["row_tokens"], of.longest)
-        if row["bound_tokens"] > widest:
-            bound.found.append(f"{name}: bound {row['bound_tokens']:,}, and one row or document is {widest:,} at most")
-        if epochs > row["max_epochs"] + row["bound_tokens"] / max(1, of.unique_tokens):
-            bound.found.append(f"{name}: {epochs:.3f} epochs, and max_epochs is {row['max_epochs']}")
-    counts.compare("total_tokens", stated["total_tokens"], sum(row["target_tokens"] for row in rows.values()))
-    counts.compare("realised_tokens", stated["realised_tokens"], total)
-    _compare_groups(shares, rows, stated, table)
-    yield counts.check("mixture.counts", "unique, effective, epochs and documents as counted")
-    yield shares.check("mixture.shares", "target shares as in the recipe, realised shares as in the shards")
-    yield bound.check("mixture.bound", "every source within one row or one document of its target")
-
-
-def _compare_groups(
-    lies: Lies, rows: Mapping[str, Mapping[str, Any]], stated: Mapping[str, Any], table: Mapping[str, Any]
-) -> None:
-    """The groups' target tokens against the recipe's weights, to the rounding of whole tokens."""
-    groups = table["mixture"].get("groups", {})
-    weights = math.fsum(group["share"] for group in groups.values())
-    for name, group in groups.items():
-        target = sum(rows[source]["target_tokens"] for source in group["sources"] if source in rows)
-        wanted = group["share"] / weights * stated["total_tokens"]
-        if abs(target - wanted) > len(rows):
-            lies.found.append(f"{name}: {target:,} target tokens, and its share of the recipe is {wanted:,.0f}")
-
-
 def corpus_checks(build: Store, books: Books, index: Mapping[str, Any]) -> Iterator[Check]:
     """corpus.json, the index of all: totals and digests."""
     stated = corpus(build)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from manifests.errors import BuildError
-from mixing.pack import Packing, least_rows, pack
+from mixing.pack import Packing, pack
 from mixing.rows import BATCH_ROWS, Pick, Rows, TokenArray, arrange, from_batch, row_schema, to_batch
 from mixing.tokenize import Encoded, join
 
@@ -94,8 +94,14 @@ def pack_block(
         n_documents=int(np.count_nonzero(encoded.lengths)),
         n_tokens=len(encoded.ids),
         padding=packing.padding,
-        least_rows=least_rows(encoded.lengths, row_tokens),
+        least_rows=packing.least_rows,
     )
+
+
+def reordered(encoded: Encoded, order: Iterable[int]) -> Encoded:
+    """The documents of `encoded` in another order."""
+    pieces = [Encoded(encoded[i], np.array([0, len(encoded[i])], dtype=np.int64)) for i in order]
+    return join(pieces) if pieces else encoded
 
 
 def write_block(stream: IO[bytes], block: Block) -> None:
@@ -206,8 +212,17 @@ def _located(placements: pa.Table, doc_keys: npt.ArrayLike) -> tuple[npt.NDArray
     return offsets, [(int(row[piece]), int(start[piece]), int(length[piece])) for piece in pieces]
 
 
-def repack(parts: Iterable[tuple[BlockFile, pa.Table, UInt64Array]], row_tokens: int, pad_id: int) -> Block:
-    """One block of the documents chosen from several: (block, its placements, the keys wanted); the fractional pass."""
+def repack(
+    parts: Iterable[tuple[BlockFile, pa.Table, UInt64Array]],
+    row_tokens: int,
+    pad_id: int,
+    *,
+    units: npt.ArrayLike | None = None,
+) -> Block:
+    """One block of the documents chosen from several: (block, its placements, the keys wanted); the fractional pass.
+
+    `units` as in `pack_block`, of all keys together.
+    """
     chosen = list(parts)
     gathered = [gather(*part) for part in chosen]
     masked = any(block.has_loss_mask for block, _, _ in chosen)
@@ -216,6 +231,7 @@ def repack(parts: Iterable[tuple[BlockFile, pa.Table, UInt64Array]], row_tokens:
         join(gathered),
         row_tokens,
         pad_id,
+        units=units,
         loss_mask=np.concatenate([gather_loss_mask(*part) for part in chosen]) if masked else None,
     )
 

@@ -154,10 +154,20 @@ def write_mixed_shard(
 
 
 def write_source_rows(
-    stream: IO[bytes], layout: Layout, source: str, blocks: Sequence[BlockRef], open_block: OpenBlock
+    stream: IO[bytes],
+    layout: Layout,
+    source: str,
+    blocks: Sequence[BlockRef],
+    open_block: OpenBlock,
+    *,
+    names: Sequence[str] = (),
 ) -> ShardRecord:
-    """Write all rows of these blocks of one source, in order, as `<source>.arrow`: its validation rows."""
-    number = layout.names.index(source)
+    """Write all rows of these blocks of one source, in order, as `<source>.arrow`: its validation rows.
+
+    `names` number the sources, those of the layout if none are given: validation rows know no score buckets.
+    """
+    names = list(names) or layout.names
+    number = names.index(source)
 
     def parts() -> Iterator[Rows]:
         for block in blocks:
@@ -169,7 +179,7 @@ def write_source_rows(
         stream,
         parts(),
         file=f"{source}.arrow",
-        sources=layout.names,
+        sources=names,
         row_tokens=layout.row_tokens,
         dtype=layout.dtype,
         loss_mask=layout.loss_mask,

@@ -32,6 +32,8 @@ class Packing:
     n_rows: int
     padding: int
     """Unused tokens of all rows."""
+    least_rows: int
+    """Rows that no packing can do without; with `units`, of what stays together."""
 
     @property
     def continues(self) -> npt.NDArray[np.bool_]:
@@ -69,7 +71,8 @@ def pack(lengths: npt.ArrayLike, row_tokens: int, *, units: npt.ArrayLike | None
     item, start, length, row, offset = (a[by_place] for a in (item, start, length, row, offset))
     if units is not None:
         item, start, length, row, offset = _open_units(sizes, item_of, item, start, length, row, offset)
-    return Packing(item, start, length, row, offset, n_rows, int(n_rows * row_tokens - sizes.sum()))
+    padding = int(n_rows * row_tokens - sizes.sum())
+    return Packing(item, start, length, row, offset, n_rows, padding, least_rows(items, row_tokens))
 
 
 def least_rows(lengths: npt.ArrayLike, row_tokens: int) -> int:

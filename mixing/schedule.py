@@ -6,7 +6,9 @@ sources do:
 
     in any window of m rows, a source of share w has w*m rows, to within 1 + w * max(0, n_sources - 2).
 
-With a `Curve` a source's rows are spread by that curve instead of evenly (annealing), and the bound holds against it.
+With a `Curve` a source's rows are spread by that curve instead of evenly (`mixing.stages`). The bound then holds
+against that curve, w being the largest share that the source has anywhere; `manifests.windows` has it against the
+recipe.
 Every task computes the same order alone: only float64 division, multiplication and addition, one operation at a time.
 """
 
@@ -28,7 +30,7 @@ class Curve:
     """How far through the corpus a source is when a given part of it has been used: a rising line through points."""
 
     used: tuple[float, ...] = (0.0, 1.0)
-    """Parts of the source, from 0 to 1, rising."""
+    """Parts of the source, from 0 to 1, rising; one twice where the source rests, and progress jumps."""
     progress: tuple[float, ...] = (0.0, 1.0)
     """Progress through the corpus at each, from 0 to 1, not falling."""
 
@@ -36,7 +38,9 @@ class Curve:
         assert len(self.used) == len(self.progress) >= 2, "one progress for each point"
         assert self.used[0] == 0.0, "a curve begins with nothing used"
         assert self.used[-1] == 1.0, "a curve ends with all used"
-        assert all(a < b for a, b in pairwise(self.used)), "parts used rise"
+        assert all(a <= b for a, b in pairwise(self.used)), "parts used rise"
+        assert self.used[0] < self.used[1], "a curve begins with use"
+        assert self.used[-2] < self.used[-1], "a curve ends with use"
         assert all(a <= b for a, b in pairwise(self.progress)), "progress does not fall"
         assert 0.0 <= self.progress[0] <= self.progress[-1] <= 1.0, "progress lies between 0 and 1"
 

@@ -2,7 +2,8 @@
 
 Unique tokens, epochs and effective tokens stand side by side, so that repetition is never mistaken for data. Nothing
 is clipped in silence: a mixture that would repeat a source beyond its cap is refused, with the total that would work.
-A score bucket is a source of its own here: planning only sees names and sizes.
+A score bucket is a source of its own here, with a weight of its own inside its part: where weights are 1 and 3, the
+documents of the second bucket are repeated three times as often as those of the first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from fractions import Fraction
 from typing import Literal
 
 from manifests.errors import RecipeError
+from manifests.subsources import parent
 
 DEFAULT_MAX_EPOCHS = 4.0
 """Up to four passes are nearly as good as new data (Muennighoff et al. 2023, arXiv 2305.16264)."""
@@ -23,7 +25,10 @@ NATURAL: Literal["natural"] = "natural"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One line of a mixture: a source, or a group of sources that share its weight by their natural sizes."""
+    """One line of a mixture: a source, or a group of sources that share its weight by their natural sizes.
+
+    `sources` names score buckets one by one.
+    """
 
     name: str
     sources: tuple[str, ...]
@@ -32,7 +37,7 @@ class Part:
     tokens: int | None = None
     """Effective tokens."""
     epochs: float | None = None
-    """Passes over every member."""
+    """Passes over every member, times the bucket's weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,21 @@ class Mixture:
     total_tokens: int | Literal["natural"] | None = None
     """Effective tokens of all sources; None: the most that no cap forbids."""
     max_epochs: Mapping[str, float] = field(default_factory=dict)
-    """Cap of each source; `DEFAULT_MAX_EPOCHS` where none is given."""
+    """Cap of each source, which every bucket of it keeps; `DEFAULT_MAX_EPOCHS` where none is given."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Weight of each score bucket; 1 where none is given, 0 for documents that are left out."""
+    alpha: float | None = None
+    """Without parts: shares as tokens^alpha (1 natural, 0 equal) in the place of UniMax."""
 
     def cap(self, source: str) -> Fraction:
-        return _exact(self.max_epochs.get(source, DEFAULT_MAX_EPOCHS))
+        return _exact(self.max_epochs.get(parent(source), DEFAULT_MAX_EPOCHS))
+
+    def weight(self, source: str) -> Fraction:
+        return _exact(self.weights.get(source, 1))
+
+    def weighed(self, source: str, unique: Mapping[str, int]) -> Fraction:
+        """Tokens times weight: what decides a source's place in its part."""
+        return self.weight(source) * unique[source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +97,15 @@ class MixPlan:
 
 def plan(unique_tokens: Mapping[str, int], unique_documents: Mapping[str, int], mixture: Mixture) -> MixPlan:
     """Passes of every source of `unique_tokens` (validation taken out before); RecipeError if the mixture cannot be."""
-    empty = [source for source, tokens in unique_tokens.items() if tokens <= 0]
+    weighed = {parent(source): Fraction(0) for source in unique_tokens}
+    for source in unique_tokens:
+        weighed[parent(source)] += mixture.weighed(source, unique_tokens)
+    empty = [source for source, tokens in weighed.items() if tokens <= 0]
     if empty:
         raise RecipeError(
             f"the source {empty[0]!r} has no tokens to mix.",
             where="[mixture]",
-            why="No number of epochs makes a share of nothing.",
+            why="No number of epochs makes a share of nothing, and no bucket of weight 0.",
             fix="See `medtrove show drops` for where its documents went, or remove it from the recipe.",
         )
     parts = _parts(unique_tokens, mixture)
@@ -104,7 +123,7 @@ def plan(unique_tokens: Mapping[str, int], unique_documents: Mapping[str, int], 
     _check_caps(exact, effective, unique_tokens, mixture, scalable=_kind(parts) == "share")
     sources = []
     for source, unique in unique_tokens.items():
-        whole_passes, fraction_tokens = divmod(effective[source], unique)
+        whole_passes, fraction_tokens = divmod(effective[source], unique) if unique else (0, 0)
         sources.append(
             SourcePlan(
                 source=source,
@@ -112,7 +131,7 @@ def plan(unique_tokens: Mapping[str, int], unique_documents: Mapping[str, int], 
                 unique_documents=unique_documents[source],
                 unique_tokens=unique,
                 target_share=float(exact[source] / sum(exact.values())),
-                epochs=effective[source] / unique,
+                epochs=effective[source] / unique if unique else 0.0,
                 whole_passes=whole_passes,
                 fraction_tokens=fraction_tokens,
                 effective_tokens=effective[source],
@@ -133,7 +152,11 @@ def _kind(parts: Sequence[Part]) -> str:
 
 def _parts(unique: Mapping[str, int], mixture: Mixture) -> tuple[Part, ...]:
     if not mixture.parts:
-        return tuple(Part(source, (source,)) for source in unique)
+        of: dict[str, list[str]] = {}
+        for source in unique:
+            of.setdefault(parent(source), []).append(source)
+        shares = _tempered(of, unique, mixture) if mixture.total_tokens != NATURAL else {}
+        return tuple(Part(name, tuple(members), share=shares.get(name)) for name, members in of.items())
     if mixture.total_tokens == NATURAL:
         raise RecipeError(
             "parts with weights, and total_tokens = 'natural', which gives no weights.",
@@ -180,23 +203,23 @@ def _effective(parts: Sequence[Part], unique: Mapping[str, int], mixture: Mixtur
     total = mixture.total_tokens
     kind = _kind(parts)
     if total == NATURAL:
-        return {source: Fraction(tokens) for source, tokens in unique.items()}
+        return {source: mixture.weighed(source, unique) for source in unique}
     if kind == "natural":
-        return _unimax(unique, mixture, total)
-    sizes = {part.name: sum(unique[source] for source in part.sources) for part in parts}
+        return _unimax(parts, unique, mixture, total)
+    sizes = {part.name: sum(mixture.weighed(source, unique) for source in part.sources) for part in parts}
     if kind == "share":
         shares = sum(_exact(part.share) for part in parts if part.share is not None)
-        # Epochs of a part when the total is one token.
+        # Epochs of a part, at weight 1, when the total is one token.
         rates = {part.name: _exact(part.share or 0) / shares / sizes[part.name] for part in parts}
         if total is None:
-            total = _largest(parts, rates, mixture)
+            total = _largest(parts, rates, unique, mixture)
         epochs = {name: rate * total for name, rate in rates.items()}
     elif kind == "tokens":
-        epochs = {part.name: Fraction(part.tokens or 0, sizes[part.name]) for part in parts}
+        epochs = {part.name: Fraction(part.tokens or 0) / sizes[part.name] for part in parts}
     else:
         epochs = {part.name: _exact(part.epochs or 0) for part in parts}
     of_source = {source: epochs[part.name] for part in parts for source in part.sources}
-    result = {source: of_source[source] * tokens for source, tokens in unique.items()}
+    result = {source: of_source[source] * mixture.weighed(source, unique) for source in unique}
     if kind != "share" and total is not None and round(sum(result.values())) != total:
         raise RecipeError(
             f"{kind} of all parts make {round(sum(result.values())):,} tokens, and total_tokens says {total:,}.",
@@ -207,25 +230,46 @@ def _effective(parts: Sequence[Part], unique: Mapping[str, int], mixture: Mixtur
     return result
 
 
-def _largest(parts: Sequence[Part], rates: Mapping[str, Fraction], mixture: Mixture) -> int:
+def _largest(parts: Sequence[Part], rates: Mapping[str, Fraction], unique: Mapping[str, int], mixture: Mixture) -> int:
     """The most tokens, of all sources together, that keep every source within its cap."""
-    return math.floor(min(mixture.cap(source) / rates[part.name] for part in parts for source in part.sources))
-
-
-def _unimax(unique: Mapping[str, int], mixture: Mixture, total: int | None) -> dict[str, Fraction]:
-    """Equal budgets; what a capped source cannot take goes to the others (Chung et al. 2023, arXiv 2304.09151)."""
-    room = {source: mixture.cap(source) * tokens for source, tokens in unique.items()}
-    left = (
-        min(Fraction(total), sum(room.values(), Fraction(0))) if total is not None else sum(room.values(), Fraction(0))
+    return math.floor(
+        min(
+            mixture.cap(source) / (rates[part.name] * mixture.weight(source))
+            for part in parts
+            for source in part.sources
+            if mixture.weighed(source, unique)
+        )
     )
-    if total is not None and math.ceil(sum(room.values())) < total:
-        raise _beyond(total, math.floor(sum(room.values())), "all sources together at their max_epochs")
-    result: dict[str, Fraction] = {}
-    smallest_first = sorted(unique, key=lambda source: (room[source], source))
-    for position, source in enumerate(smallest_first):
-        result[source] = min(room[source], left / (len(smallest_first) - position))
-        left -= result[source]
-    return {source: result[source] for source in unique}
+
+
+def _tempered(of: Mapping[str, Sequence[str]], unique: Mapping[str, int], mixture: Mixture) -> dict[str, float]:
+    """Shares as tokens^alpha; twelve digits, so that every machine's power gives the same."""
+    if mixture.alpha is None:
+        return {}
+    sizes = {name: float(sum(mixture.weighed(source, unique) for source in members)) for name, members in of.items()}
+    return {name: float(f"{size**mixture.alpha:.12g}") for name, size in sizes.items()}
+
+
+def _unimax(
+    parts: Sequence[Part], unique: Mapping[str, int], mixture: Mixture, total: int | None
+) -> dict[str, Fraction]:
+    """Equal budgets; what a capped source cannot take goes to the others (Chung et al. 2023, arXiv 2304.09151)."""
+    sizes = {part.name: sum(mixture.weighed(source, unique) for source in part.sources) for part in parts}
+    # The bucket that is repeated most often meets the cap first.
+    heaviest = {part.name: max(mixture.weight(source) for source in part.sources if unique[source]) for part in parts}
+    room = {part.name: mixture.cap(part.name) / heaviest[part.name] * sizes[part.name] for part in parts}
+    left = sum(room.values(), Fraction(0))
+    if total is not None:
+        if math.ceil(left) < total:
+            raise _beyond(total, math.floor(left), "all sources together at their max_epochs")
+        left = min(Fraction(total), left)
+    budget: dict[str, Fraction] = {}
+    smallest_first = sorted(room, key=lambda name: (room[name], name))
+    for position, name in enumerate(smallest_first):
+        budget[name] = min(room[name], left / (len(smallest_first) - position))
+        left -= budget[name]
+    of = {source: part.name for part in parts for source in part.sources}
+    return {source: budget[of[source]] * mixture.weighed(source, unique) / sizes[of[source]] for source in unique}
 
 
 def _whole(exact: Mapping[str, Fraction]) -> dict[str, int]:

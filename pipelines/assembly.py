@@ -22,9 +22,11 @@ from manifests.reasons import KEPT
 from manifests.removed import SourceRemoved, count_removed
 from manifests.schema import SCHEMA_VERSION
 from manifests.store import Store
+from manifests.subsources import parent
 from manifests.write import CORPUS, write_digests, write_lines
 from mixing.shards import ShardRecord, write_folder_files
 from pipelines.mixture_facts import mixture_facts
+from pipelines.mixture_recipe import VALIDATION
 from pipelines.passes import encoder, layout_of, lines_files, merged_away
 from pipelines.plan import Plan
 from pipelines.resolved import RECIPE, resolved_recipe
@@ -84,7 +86,7 @@ def write_indexes(plan: Plan) -> tuple[list[ShardRecord], list[ShardRecord]]:
         write_folder_files(
             plan.build.sub(name),
             found,
-            sources=layout.names,
+            sources=layout.names if split == "train" else list(plan.recipe.sources),
             sequence_length=plan.recipe.mixture.sequence_length,
             dtype=layout.dtype,
             tokenizer=tokenizer,
@@ -159,11 +161,11 @@ def stage_lines(
         mine = Counter(resolution.filter(pc.equal(resolution["source"], source))["fate"].to_pylist())
         lines.append(_line(plan, "dedup", source, mine))
         blocks = plan.folder(plan.tokenize(source)).read_json("stage.json")["facts"]
-        documents = sum(block[split]["documents"] for block in blocks for split in ("train", "validation"))
-        tokens = sum(block[split]["tokens"] for block in blocks for split in ("train", "validation"))
+        parts = [part for block in blocks for part in block["parts"].values()]
+        documents, tokens = (sum(part[key] for part in parts) for key in ("documents", "tokens"))
         lines.append(_line(plan, "tokenize", source, Counter({KEPT: documents}), tokens=tokens))
-        out = sum(block["validation"]["documents"] for block in blocks)
-        mixed = sum(record.tokens.get(source, 0) for record in records)
+        out = sum(block["parts"][VALIDATION]["documents"] for block in blocks)
+        mixed = sum(n for record in records for name, n in record.tokens.items() if parent(name) == source)
         lines.append(
             _line(plan, "mix", source, Counter({KEPT: documents}), tokens=mixed, counts={"validation_documents": out})
         )

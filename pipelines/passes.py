@@ -13,10 +13,19 @@ from manifests.boilerplate import RULE
 from manifests.store import Store
 from mixing.blocks import blocks_needed
 from mixing.mix import Layout
+from mixing.stages import stage_curves
 from mixing.tokenize import Encoder
-from mixing.weights import Mixture, Part
 from pipelines.chunks import chunk_by_bytes
 from pipelines.executors import StageRun
+from pipelines.mixture_recipe import (
+    group_of,
+    mixture_of,
+    source_parts,
+    stage_tables,
+    stages_of,
+    subsources,
+    validation_fractions,
+)
 from pipelines.plan import Plan
 from pipelines.recipe import resolve_path
 from pipelines.rule_use import RuleUse
@@ -143,6 +152,7 @@ def dedup_run(plan: Plan) -> StageRun:
         minhash=minhash_config(plan),
         drop_abstract_of_full_text=section.drop_abstract_of_full_text,
         validation_fraction=mixture.validation_fraction,
+        validation_fractions=validation_fractions(plan.recipe),
         seed=mixture.seed,
     )
     prepared = {source: plan.folder(plan.prepare(source)).url for source in plan.recipe.sources}
@@ -172,6 +182,7 @@ def tokenize_run(plan: Plan, source: str) -> StageRun:
     tasks = list(range(blocks_needed(estimate, 2, BLOCK_BYTES)))
     tokenizer = plan.recipe.tokenizer
     restricted = plan.cards[source].restricted
+    section = plan.recipe.sources[source]
     block = TokenizeBlock(
         source,
         plan.folder(plan.prepare(source)).url,
@@ -183,6 +194,9 @@ def tokenize_run(plan: Plan, source: str) -> StageRun:
         special=tokenizer.special,
         row_tokens=plan.recipe.mixture.sequence_length + 1,
         restricted=restricted,
+        parts=source_parts(section.buckets),
+        edges=section.buckets.edges if section.buckets else (),
+        timeline=section.pack == "timeline",
     )
     return StageRun(stage, folder, tasks, [block], restricted=restricted)
 
@@ -192,22 +206,12 @@ def tokenized(plan: Plan) -> dict[str, str]:
     return {source: plan.folder(plan.tokenize(source)).url for source in plan.recipe.sources}
 
 
-def mixture_of(plan: Plan) -> Mixture:
-    """The recipe's mixture as the mixing room takes it."""
-    section = plan.recipe.mixture
-    total: Any = section.total_tokens
-    return Mixture(
-        parts=tuple(Part(name, tuple(group.sources), share=group.share) for name, group in section.groups.items()),
-        total_tokens=None if total == "largest" else total,
-        max_epochs={source: use.max_epochs for source, use in plan.recipe.sources.items()},
-    )
-
-
 def weigh_run(plan: Plan) -> StageRun:
     """How much of each source: one small task."""
     stage = plan.weigh()
     folder = plan.folder(stage)
-    block = WeighSources(tokenized(plan), mixture_of(plan), plan.recipe.mixture.seed, folder.url)
+    subs = subsources(plan.recipe)
+    block = WeighSources(tokenized(plan), subs, mixture_of(plan.recipe), plan.recipe.mixture.seed, folder.url)
     return StageRun(stage, folder, [ALL], [block], restricted=plan.restricted)
 
 
@@ -221,7 +225,9 @@ def fraction_run(plan: Plan) -> StageRun:
     stage = plan.fraction()
     folder = plan.folder(stage)
     folders = tokenized(plan)
-    tasks = [[source, block] for source, url in folders.items() for block in range(n_blocks(Store(url)))]
+    blocks = {source: n_blocks(Store(url)) for source, url in folders.items()}
+    subs = subsources(plan.recipe)
+    tasks = [[sub.name, sub.source, sub.part, block] for sub in subs for block in range(blocks[sub.source])]
     step = PackFraction(
         folders,
         plan.folder(plan.weigh()).url,
@@ -249,19 +255,34 @@ def mix_run(plan: Plan) -> StageRun:
     validation = {source: blocks_of(plan.out, path, "validation") for source, path in paths.items()}
     tasks = [*range(layout.n_shards), *plan.recipe.sources]
     folder, results = plan.folder(stage), plan.build
-    step = WriteShard(layout, validation, tasks, plan.out.url, folder.url, results.url, restricted=plan.restricted)
+    step = WriteShard(
+        layout,
+        validation,
+        tasks,
+        plan.out.url,
+        folder.url,
+        results.url,
+        part_of=group_of(plan.recipe),
+        stages=stage_tables(plan.recipe),
+        restricted=plan.restricted,
+    )
     return StageRun(stage, folder, tasks, [step], restricted=plan.restricted, results=results)
 
 
 def layout_of(plan: Plan) -> Layout:
     """Which rows make up the shards, and in which order."""
+    subs, stages = subsources(plan.recipe), stages_of(plan.recipe.mixture)
+    curves = stage_curves(stages) if stages else {}
+    groups = dict(zip([sub.name for sub in subs], group_of(plan.recipe), strict=True))
     return plan_rows(
         plan.out,
         {source: plan.tokenize(source).path for source in plan.recipe.sources},
+        subs,
         plan.fraction().path,
         plan.weigh().path,
         row_tokens=plan.recipe.mixture.sequence_length + 1,
         dtype=encoder(plan).dtype.name,
         rows_per_shard=plan.recipe.mixture.rows_per_shard,
         seed=plan.recipe.mixture.seed,
+        curves={name: curves[group] for name, group in groups.items() if curves},
     )

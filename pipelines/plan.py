@@ -22,6 +22,7 @@ from manifests.store import Store
 from pipelines import snapshots
 from pipelines.file_digest import file_sha256
 from pipelines.learning import Learning, learning_of
+from pipelines.mixture_recipe import source_parts, subsources, validation_fractions
 from pipelines.needs import needs
 from pipelines.optional import without_optional
 from pipelines.recipe import Recipe, SourceSection, resolve_path
@@ -34,13 +35,13 @@ from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 3,
-    "prepare": 13,
-    "dedup": 1,
-    "tokenize": 1,
-    "weigh": 1,
-    "fraction": 1,
-    "mix": 1,
-    "assemble": 2,
+    "prepare": 14,
+    "dedup": 2,
+    "tokenize": 2,
+    "weigh": 2,
+    "fraction": 2,
+    "mix": 2,
+    "assemble": 3,
     "lines": 1,
 }
 """Raised when a step's own code changes its bytes; part of the fingerprint of the step."""
@@ -231,11 +232,11 @@ class Plan:
             del section["denylist"]
         mixture = self.recipe.mixture
         prepared = {f"prepare {source}": self.prepare(source).fingerprint for source in self.recipe.sources}
-        split = [mixture.validation_fraction, mixture.seed]
+        split = [mixture.validation_fraction, mixture.seed, validation_fractions(self.recipe)]
         return self.stage("dedup", ALL, {"section": section, "split": split, **prepared})
 
     def tokenize(self, source: str) -> Stage:
-        tokenizer = self.recipe.tokenizer
+        tokenizer, section = self.recipe.tokenizer, self.recipe.sources[source]
         return self.stage(
             "tokenize",
             source,
@@ -245,6 +246,9 @@ class Plan:
                 "tokenizer": self.tokenizer_digest(),
                 "frame": [tokenizer.bos, tokenizer.eos, *tokenizer.special],
                 "row_tokens": self.recipe.mixture.sequence_length + 1,
+                "pack": section.pack,
+                "parts": source_parts(section.buckets),
+                "edges": section.buckets.edges if section.buckets else [],
             },
         )
 
@@ -252,7 +256,8 @@ class Plan:
         section = self.recipe.mixture.model_dump(exclude={"rows_per_shard"})
         caps = {source: use.max_epochs for source, use in self.recipe.sources.items()}
         blocks = {f"tokenize {source}": self.tokenize(source).fingerprint for source in self.recipe.sources}
-        return self.stage("weigh", ALL, {"mixture": section, "max_epochs": caps, **blocks})
+        weights = {sub.name: sub.weight for sub in subsources(self.recipe)}
+        return self.stage("weigh", ALL, {"mixture": section, "max_epochs": caps, "weights": weights, **blocks})
 
     def fraction(self) -> Stage:
         return self.stage("fraction", ALL, {"weigh": self.weigh().fingerprint})

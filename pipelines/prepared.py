@@ -74,6 +74,21 @@ def prepared_range(
     yield from sorted(found, key=lambda pair: pair[0])
 
 
+def subjects_and_times(
+    folder: Store, wanted: Mapping[int, str], *, skip: Mapping[str, set[int]]
+) -> dict[int, tuple[str, str]]:
+    """Subject and day of publication of the wanted documents, by key; no text is read."""
+    found = {}
+    for path in folder.files("text"):
+        passed = skip.get(path.removeprefix("text/"), set())
+        table = pq.read_table(folder.reading(path), columns=["doc_key", "subject", "published"])
+        columns = (table[name].to_pylist() for name in ("doc_key", "subject", "published"))
+        for key, subject, published in zip(*columns, strict=True):
+            if key in wanted and key not in passed:
+                found[key] = (subject, published)
+    return found
+
+
 def kept_rows(folder: Store, columns: Sequence[str], order: int) -> pa.Table:
     """One source's documents of all fates with `columns`, their part and their signature, in part order."""
     tables = []

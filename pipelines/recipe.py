@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from manifests.errors import RecipeError
 from manifests.removed import MAX_REMOVED_CHARACTERS, MAX_REMOVED_DIGITS
+from pipelines.mixture_recipe import check_mixture
 
 PACKAGE_PREFIX = "package://"
 """Start of a path inside our installed packages: `package://scrapers/sample/tokenizer.json`."""
@@ -26,6 +27,20 @@ class Section(BaseModel):
     """A table of the recipe; closed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BucketsSection(Section):
+    """`[sources.<id>.buckets]`: its documents by their score, each bucket a source of its own in the mixture."""
+
+    score: str = "score.upsampling"
+    """The rule that sets the score; it stands in `[[rules]]`."""
+    edges: list[float] = Field(min_length=1)
+    """Rising scores; a document is in the bucket of the edges that its score reaches."""
+    weights: list[float]
+    """Of each bucket, one more than edges, inside its group: 1 and 3 repeat the second three times as often; 0 leaves
+    its documents out."""
+    unscored: float | None = Field(None, ge=0)
+    """Weight of documents without a score; none given: such a document is an error."""
 
 
 class SourceSection(Section):
@@ -43,6 +58,11 @@ class SourceSection(Section):
     """True: left out, and said so, while the permission it needs or the file it is read from is missing."""
     max_epochs: float = Field(4.0, gt=0)
     """How often this source may at most be repeated in the mixture."""
+    validation_fraction: float | None = Field(None, ge=0, lt=0.5)
+    """None: `[mixture] validation_fraction`; 0: none of it is held out, but for what says the same as held-out text."""
+    pack: Literal["best-fit", "timeline"] = "best-fit"
+    """`timeline`: documents of one subject follow each other in time, as far as rows hold them."""
+    buckets: BucketsSection | None = None
     options: dict[str, Any] = {}
     """The loader's own choices."""
     rules: dict[str, dict[str, Any]] = {}
@@ -91,11 +111,29 @@ class TokenizerSection(Section):
 
 
 class GroupSection(Section):
-    """`[mixture.groups.<name>]`: sources that share one weight by their natural sizes."""
+    """`[mixture.groups.<name>]`: sources that share one weight by their natural sizes.
 
-    share: float = Field(gt=0)
+    Every group gives the same one of share, tokens and epochs; none of them where `[[mixture.stages]]` give shares.
+    """
+
+    share: float | None = Field(None, gt=0)
     """Weight against the other groups; 15, 1 and 4 mean 15:1:4."""
+    tokens: int | None = Field(None, gt=0)
+    """Effective tokens of the group."""
+    epochs: float | None = Field(None, gt=0)
+    """Passes over every source of the group."""
     sources: list[str] = Field(min_length=1)
+
+
+class StageSection(Section):
+    """`[[mixture.stages]]`: the groups' shares up to a progress through the corpus."""
+
+    until: float = Field(gt=0, le=1)
+    """Progress at which the stage ends; the last one ends at 1."""
+    shares: dict[str, float] = Field(min_length=1)
+    """Of every group, against each other; 0: none of it in this stage."""
+    anneal: bool = False
+    """True: shares change linearly, from those of the stage before to these."""
 
 
 class MixtureSection(Section):
@@ -104,12 +142,17 @@ class MixtureSection(Section):
     sequence_length: int = Field(gt=1)
     """Tokens of one training input; a row holds one more."""
     total_tokens: int | Literal["largest", "natural"] = "largest"
-    """Effective tokens; `largest`: the most that no `max_epochs` forbids; `natural`: every source once, no weights."""
+    """Effective tokens; `largest`: the most that no `max_epochs` forbids; `natural`: every source once, no weights but
+    those of buckets. Without groups sources get equal shares up to their caps (UniMax)."""
+    alpha: float | None = Field(None, ge=0, le=1)
+    """Without groups: shares as tokens^alpha in the place of UniMax; 1 natural, 0 equal."""
     seed: int = 0
     validation_fraction: float = Field(0.01, ge=0, lt=0.5)
-    """Share of units (patients, else candidate clusters) kept out for validation."""
+    """Share of units (patients, versions of one work, else candidate clusters) kept out for validation."""
     rows_per_shard: int = Field(65536, gt=0)
     groups: dict[str, GroupSection] = {}
+    stages: list[StageSection] = []
+    """Shares that change on the way; none: the groups' own, all along."""
 
 
 class AlarmSection(Section):
@@ -259,24 +302,7 @@ def _check_names(recipe: Recipe, where: str) -> None:
         check(name, "[dedup] priority")
     for name in recipe.alarms.sources:
         check(name, "[alarms.sources]")
-    grouped = [name for section in recipe.mixture.groups.values() for name in section.sources]
-    twice = sorted({name for name in grouped if grouped.count(name) > 1})
-    if twice:
-        raise RecipeError(f"{twice[0]!r} is in two groups of [mixture].", where=where, fix="Leave it in one of them.")
-    if recipe.mixture.groups and recipe.mixture.total_tokens == "natural":
-        raise RecipeError(
-            "[mixture] has groups, and total_tokens = 'natural', which gives no weights.",
-            where=where,
-            fix="Remove the groups, or give total_tokens as a number or 'largest'.",
-        )
-    missing = [name for name in known if recipe.mixture.groups and name not in grouped]
-    if missing:
-        raise RecipeError(
-            f"the source {missing[0]!r} is in no group of [mixture].",
-            where=where,
-            why="It would be prepared and then silently left out of the shards.",
-            fix="Put it into a group, or remove the source.",
-        )
+    check_mixture(recipe, where)
 
 
 def resolve_path(path: str, *, base: Path | None = None) -> Path:

@@ -32,6 +32,8 @@ COLUMNS = (
     "text_hash",
     "n_chars",
     "raw_ref",
+    "score",
+    "family",
 )
 
 
@@ -43,7 +45,8 @@ def measured(text: str) -> list[str]:
 class ResolveDuplicates(PipelineStep):  # type: ignore[misc]
     """Reads books and signatures of every source, writes the fate of every document that pass 1 kept.
 
-    Files: `resolution.parquet` (by doc_id), `by_key/<source>.parquet` (doc_key, doc_id, split; what pass 3 reads),
+    Files: `resolution.parquet` (by doc_id), `by_key/<source>.parquet` (doc_key, doc_id, split, score; what pass
+    3 reads),
     `same_id.parquet` (second records of one id in another part of a source: they never enter the books) and
     `quarantine.parquet` (the same, for the manifest).
     """
@@ -69,11 +72,11 @@ class ResolveDuplicates(PipelineStep):  # type: ignore[misc]
         keys = kept["doc_key"].to_pylist()
         words = Words()
         found = resolve(kept, self.config, lambda position: texts.text(keys[position]), words.simple, measured)
-        self._write(folder, found.table, again, rank, found.counts)
+        self._write(folder, found.table, kept["score"], again, rank, found.counts)
         yield from ()
 
     def _write(
-        self, folder: Store, resolution: pa.Table, again: pa.Table, rank: int, counts: Mapping[str, int]
+        self, folder: Store, resolution: pa.Table, scores: Any, again: pa.Table, rank: int, counts: Mapping[str, int]
     ) -> None:
         files = []
 
@@ -83,11 +86,10 @@ class ResolveDuplicates(PipelineStep):  # type: ignore[misc]
             files.append(path)
 
         put("resolution.parquet", resolution)
+        scored = resolution.append_column("score", scores)
         for source in self.prepared:
-            mine = resolution.filter(
-                pc.and_(pc.equal(resolution["source"], source), pc.equal(resolution["fate"], KEPT))
-            )
-            put(f"by_key/{source}.parquet", mine.select(["doc_key", "doc_id", "split"]).sort_by("doc_key"))
+            mine = scored.filter(pc.and_(pc.equal(resolution["source"], source), pc.equal(resolution["fate"], KEPT)))
+            put(f"by_key/{source}.parquet", mine.select(["doc_key", "doc_id", "split", "score"]).sort_by("doc_key"))
         put("same_id.parquet", again.select(["source", "part", "doc_key", "doc_id", "fate"]))
         detail = "Another record of this source has the same id and was read first."
         quarantine = [

@@ -16,7 +16,7 @@ from dedup.signatures import MinHashConfig, Signer
 from filters.numbers import numbers
 from filters.words import Words
 from manifests.document import Document
-from manifests.identity import doc_key, text_hash
+from manifests.identity import doc_key, family_of, text_hash
 from manifests.reasons import KEPT
 from manifests.schema import DOCUMENTS, MEASURES, PREPARED, QUARANTINE, SIGNATURES
 from manifests.store import Store
@@ -202,6 +202,7 @@ def _document_row(key: int, record: Record) -> dict[str, Any]:
         "url": document.url,
         "title": "" if document.restricted else document.title,
         "subject": document.subject if document.restricted else "",
+        "family": document.family or (family_of(document.doc_id) if document.kind == "guideline" else ""),
         "raw_ref": document.raw_ref,
         "text_hash": text_hash(document.text),
         "n_chars_raw": record.n_chars_raw,
@@ -217,6 +218,7 @@ def _document_row(key: int, record: Record) -> dict[str, Any]:
         "phi_count": record.phi_count,
         "edits": ",".join(record.edits),
         "split": "",
+        "unit": None,
         "epochs": 0,
         "document_status": document.document_status,
         "restricted": document.restricted,

@@ -17,7 +17,7 @@ def split(documents: list[tuple[int, int]], fraction: float, seed: int) -> list[
     _, units = np.unique([unit for unit, _ in documents], return_inverse=True)
     sources = np.array([source for _, source in documents])
     hashes = unit_hashes(np.arange(int(units.max()) + 1, dtype=np.uint64), seed)
-    return validation(units, sources, hashes, fraction, ["a", "b", "c", "d"]).tolist()
+    return validation(units, sources, hashes, [fraction] * 4, ["a", "b", "c", "d"]).tolist()
 
 
 @given(DOCUMENTS, st.floats(0.0001, 0.4), st.integers(0, 99))
@@ -53,8 +53,8 @@ def test_no_fraction_takes_nothing() -> None:
 def test_the_share_is_the_fraction_and_the_seed_chooses() -> None:
     n = 50_000
     units, sources = np.arange(n), np.zeros(n, dtype=np.int64)
-    one = validation(units, sources, unit_hashes(units.astype(np.uint64), 1), 0.02, ["a"])
-    two = validation(units, sources, unit_hashes(units.astype(np.uint64), 2), 0.02, ["a"])
+    one = validation(units, sources, unit_hashes(units.astype(np.uint64), 1), [0.02], ["a"])
+    two = validation(units, sources, unit_hashes(units.astype(np.uint64), 2), [0.02], ["a"])
     assert abs(one.mean() - 0.02) < 0.003
     assert (one & two).sum() < 60
 
@@ -63,20 +63,20 @@ def test_a_huge_unit_is_not_taken_for_the_sake_of_having_one() -> None:
     """Unit 0 is half of the source and has the least hash."""
     units = np.array([0] * 500 + list(range(1, 501)))
     hashes = np.arange(501, dtype=np.uint64) + np.uint64(2**60)
-    chosen = validation(units, np.zeros(1000, dtype=np.int64), hashes, 0.0001, ["a"])
+    chosen = validation(units, np.zeros(1000, dtype=np.int64), hashes, [0.0001], ["a"])
     assert np.flatnonzero(chosen).tolist() == [500]
 
 
 def test_a_source_is_not_emptied_for_another() -> None:
     """Source b's only unit is shared with a: a must take another."""
     units, sources = np.array([0, 0, 1, 2]), np.array([0, 1, 0, 0])
-    chosen = validation(units, sources, np.array([2**60, 2**61, 2**62], dtype=np.uint64), 0.0001, ["a", "b"])
+    chosen = validation(units, sources, np.array([2**60, 2**61, 2**62], dtype=np.uint64), [0.0001] * 2, ["a", "b"])
     assert chosen.tolist() == [False, False, True, False]
 
 
 def test_what_the_fraction_took_whole_is_given_back() -> None:
     units, sources = np.array([0, 1, 2]), np.array([0, 0, 1])
-    chosen = validation(units, sources, np.array([1, 2, 3], dtype=np.uint64), 0.4, ["a", "b"])
+    chosen = validation(units, sources, np.array([1, 2, 3], dtype=np.uint64), [0.4, 0.4], ["a", "b"])
     assert chosen.tolist() == [True, False, False]
 
 
