@@ -102,6 +102,21 @@ def mixture_of(recipe: Recipe) -> Mixture:
     )
 
 
+def told_mixture(recipe: Recipe) -> str:
+    """What the groups get, in a line."""
+    groups, stages = recipe.mixture.groups, recipe.mixture.stages
+    if stages:
+        return "; ".join(
+            f"{'to' if stage.anneal else 'until'} {stage.until:g}: "
+            + " : ".join(f"{name} {share:g}" for name, share in stage.shares.items())
+            for stage in stages
+        )
+    given = {name: (group.share or group.tokens or group.epochs or 0) for name, group in groups.items()}
+    first = next(iter(groups.values()))
+    kind = "" if first.share else " tokens" if first.tokens else " epochs"
+    return " : ".join(f"{name} {value:g}{kind}" for name, value in given.items())
+
+
 def check_mixture(recipe: Recipe, where: str) -> None:
     """RecipeError for a mixture whose parts contradict each other."""
     mixture = recipe.mixture

@@ -28,12 +28,15 @@ from manifests.cards import Card
 from manifests.identity import doc_key, sha256_hex
 from manifests.licences import LicenceClass
 from manifests.merge import PartFile
+from manifests.padding import padding_bound
 from manifests.removed import count_removed
 from manifests.schema import DOCUMENTS, MEASURES, PLACEMENTS, QUARANTINE, SCHEMA_VERSION
 from manifests.store import Store
+from manifests.windows import Expectation, WindowDeviations
 from manifests.write import write_digests, write_lines, write_table
 
 ROW_TOKENS = 65
+WINDOW_ROWS = (1 << 20) // ROW_TOKENS
 PAD = 0
 
 
@@ -119,6 +122,7 @@ class _Maker:
                     "url": "" if toy.restricted else f"https://{toy.name}.example/{number}",
                     "title": "" if toy.restricted else f"On the {toy.kind} number {number} & its <limits>",
                     "subject": f"patient-{number // 2}" if toy.restricted else "",
+                    "family": doc_id if toy.kind == "guideline" else "",
                     "raw_ref": sha256_hex(doc_id.encode()),
                     "text_hash": sha256_hex(doc_id.encode())[:32],
                     "n_chars_raw": words * 7 if number % 3 == 0 else words * 6,
@@ -133,6 +137,7 @@ class _Maker:
                     "phi_action": "drop" if identifiers else ("keep" if toy.restricted else ""),
                     "phi_count": identifiers,
                     "edits": "clean.text" if number % 3 == 0 else "",
+                    "unit": None,
                     "split": "",
                     "epochs": 0,
                     "document_status": "current",
@@ -145,7 +150,8 @@ class _Maker:
                 self.measures.append({"doc_id": doc_id, "rule": rule, "measure": name, "value": float(n)})
             if fate == "kept":
                 decided.append({"doc_id": doc_id, "fate": "kept", "fate_value": None, "fate_threshold": None,
-                                "cluster_key": "", "cluster_size": 1, "split": "train"})  # fmt: skip
+                                "cluster_key": "", "cluster_size": 1, "split": "train",
+                                "unit": doc_key(f"patient-{number // 2}" if toy.restricted else doc_id)})  # fmt: skip
         rows.sort(key=lambda row: row["doc_id"])
         decided.sort(key=lambda row: row["doc_id"])
         self._duplicates(toy, decided)
@@ -174,8 +180,10 @@ class _Maker:
 
     def _split(self, decided: list[dict[str, Any]]) -> None:
         kept = [row for row in decided if row["fate"] == "kept"]
-        for row in kept[:: max(2, min(50, len(kept) // 2))]:
-            row["split"] = "validation"
+        held_out = {row["unit"] for row in kept[:: max(2, min(50, len(kept) // 2))]}
+        for row in kept:
+            if row["unit"] in held_out:
+                row["split"] = "validation"
 
     def _lengths(self, toy: Toy) -> dict[str, int]:
         words = {row["doc_id"]: row["n_chars"] // 6 for row in self.documents[toy.name]}
@@ -206,8 +214,14 @@ class _Maker:
                 self.tokens.append({"doc_id": name, "n_tokens": n, "epochs": epochs})
             longest = max((lengths[name] for name in again), default=0)
             self.facts[toy.name] = {"unique": unique, "target": whole * unique + wanted, "train": len(train),
-                                    "held_out": len(held_out), "bound": max(ROW_TOKENS, longest)}  # fmt: skip
+                                    "held_out": len(held_out), "bound": max(ROW_TOKENS, longest), "whole": whole,
+                                    "held_out_tokens": sum(lengths[name] for name in held_out), "rows": len(made),
+                                    "least_rows": sum(-(-sum(lengths[name] for name in names) // ROW_TOKENS)
+                                                      for names in passes),
+                                    "blocks": len(passes), "copies": (whole + (len(again) == len(train)),
+                                                                      whole + bool(again))}  # fmt: skip
         rows.sort(key=lambda row: row[:2])
+        self.order = [number for _, number, *_ in rows]
         records: dict[str, list[dict[str, Any]]] = {"shards": [], "validation": []}
         for shard, start in enumerate(range(0, len(rows), self.rows_per_shard)):
             chosen = [
@@ -295,7 +309,11 @@ class _Maker:
                     "row_tokens": ROW_TOKENS,
                     "dtype": "uint16",
                     "tokenizer": {"sha256": "0" * 64, "vocab_size": 1000, "pad_id": PAD},
-                    "schedule": {"kind": "constant"},
+                    "schedule": {
+                        "kind": "constant",
+                        "rows": {toy.name: self.facts[toy.name]["rows"] for toy in self.toys},
+                    },
+                    "window_rows": WINDOW_ROWS,
                     "sources": [toy.name for toy in self.toys],
                     "restricted": restricted,
                     "shards": records[folder],
@@ -379,14 +397,34 @@ class _Maker:
         target = sum(fact["target"] for fact in self.facts.values())
         total = sum(stored.values())
         rows = []
-        for toy in self.toys:
+        expected = Expectation([self.facts[toy.name]["rows"] for toy in self.toys], [toy.group for toy in self.toys])
+        windows = WindowDeviations(expected, WINDOW_ROWS)
+        windows.add(np.array(self.order))
+        bounds = expected.bounds(WINDOW_ROWS)
+        for number, toy in enumerate(self.toys):
             fact = self.facts[toy.name]
+            padding = fact["rows"] * ROW_TOKENS - stored[toy.name]
+            limit = padding_bound(rows=fact["rows"], least_rows=fact["least_rows"], blocks=fact["blocks"],
+                                  stored=stored[toy.name], row_tokens=ROW_TOKENS, short=False)  # fmt: skip
             rows.append(
                 {
                     "source": toy.name,
                     "group": toy.group,
                     "documents": fact["train"],
+                    "weight": 1.0,
                     "validation_documents": fact["held_out"],
+                    "validation_tokens": fact["held_out_tokens"],
+                    "whole_passes": fact["whole"],
+                    "min_copies": fact["copies"][0],
+                    "max_copies": fact["copies"][1],
+                    "rows": fact["rows"],
+                    "least_rows": fact["least_rows"],
+                    "blocks": fact["blocks"],
+                    "short": False,
+                    "padding": padding,
+                    "padding_bound": limit,
+                    "window_rows_off": float(windows.largest[number]),
+                    "window_bound": float(bounds[number]),
                     "unique_tokens": fact["unique"],
                     "epochs": stored[toy.name] / fact["unique"],
                     "max_epochs": 4.0,
@@ -406,6 +444,7 @@ class _Maker:
                      "bound_tokens")}  # fmt: skip
             groups.append({"group": name, "sources": [row["source"] for row in mine], **sums})
         return {"total_tokens": target, "realised_tokens": total, "bound_text": "One row or one document.",
+                "dropped_tokens": 0, "row_tokens": ROW_TOKENS, "window_rows": WINDOW_ROWS, "window_tokens": 1 << 20,
                 "sources": rows, "groups": groups}  # fmt: skip
 
     def _recipe(self) -> str:

@@ -39,7 +39,7 @@ def row(doc_id: str, **changes: Any) -> dict[str, Any]:
     made: dict[str, Any] = {field.name: "" for field in DOCUMENTS}
     made |= {"doc_id": doc_id, "doc_key": doc_key(doc_id), "source": doc_id.split(":")[0], "kind": "article"}
     made |= {"year": 2020, "n_chars_raw": 10, "n_chars": 10, "n_tokens": None, "score": None, "fate": "kept"}
-    made |= {"fate_value": None, "fate_threshold": None, "cluster_size": 1, "phi_count": 0, "epochs": 0}
+    made |= {"fate_value": None, "fate_threshold": None, "cluster_size": 1, "phi_count": 0, "epochs": 0, "unit": None}
     return made | {"restricted": False} | changes
 
 
@@ -51,7 +51,7 @@ def part(store: Store, path: str, rows: list[dict[str, Any]], schema: pa.Schema,
 
 def resolution(doc_id: str, **changes: Any) -> dict[str, Any]:
     made = {"doc_id": doc_id, "fate": "kept", "fate_value": None, "fate_threshold": None, "cluster_key": ""}
-    return made | {"cluster_size": 1, "split": "train"} | changes
+    return made | {"cluster_size": 1, "unit": 1, "split": "train"} | changes
 
 
 def tokens(doc_id: str, n_tokens: int = 7, epochs: int = 2) -> dict[str, Any]:

@@ -109,6 +109,17 @@ def strip_row(rows: Rows) -> None:
     long["input_ids"][used:] = [0] * (len(long["input_ids"]) - used)
 
 
+def torn(rows: Rows) -> None:
+    wards = [row for row in rows if row["source"] == "wards" and row["fate"] == "kept" and row["split"] == "train"]
+    twins = next([a, b] for a in wards for b in wards if a is not b and a["subject"] == b["subject"])
+    twins[0]["unit"] ^= 1
+
+
+def gathered(build: Store, tools: Any) -> None:
+    path = "shards/shard-00001.arrow"
+    tools.rewrite_shard(build, path, lambda rows: rows.sort(key=lambda row: row["source"]))
+
+
 LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     "a dropped document is left out": (
         table("documents", lambda rows: rows.remove(first(rows, fate="quality.too_few_words"))),
@@ -116,8 +127,15 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     ),
     "a kept document is left out": (
         table("documents", lambda rows: rows.remove(first(rows, fate="kept", split="train", cluster_key=""))),
-        {"stages.documents", "corpus.totals", "tokens.known", "mixture.counts", "stages.tokens", "removed.close",
-         "removed.counted"},
+        {
+            "stages.documents",
+            "corpus.totals",
+            "tokens.known",
+            "mixture.counts",
+            "stages.tokens",
+            "removed.close",
+            "removed.counted",
+        },
     ),
     "a fate is changed": (
         table("documents", lambda rows: move(first(rows, fate="quality.too_few_words"), fate="clean.empty")),
@@ -129,11 +147,11 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     ),
     "a dropped document is called kept": (
         table("documents", lambda rows: move(first(rows, fate="quality.too_few_words"), fate="kept")),
-        {"documents.kept", "stages.documents", "corpus.totals", "mixture.counts", "removed.counted"},
+        {"documents.kept", "stages.documents", "corpus.totals", "mixture.counts", "removed.counted", "documents.units"},
     ),
     "epochs are understated": (
         table("documents", lambda rows: move(first(rows, source="guides", epochs=2, split="train"), epochs=1)),
-        {"tokens.stored", "placements.epochs", "mixture.counts", "corpus.totals", "stages.tokens"},
+        {"tokens.stored", "placements.epochs", "mixture.counts", "corpus.totals", "stages.tokens", "mixture.copies"},
     ),
     "tokens are overstated": (
         table("documents", lambda rows: move(row := first(rows, split="train"), n_tokens=row["n_tokens"] + 1)),
@@ -193,19 +211,34 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     ),
     "a shard lost the end of a row": (
         shard(strip_row),
-        {"placements.match", "tokens.stored", "shards.tokens.counted", "shards.padding.counted"},
+        {"placements.match", "tokens.stored", "shards.tokens.counted", "shards.padding.counted", "mixture.padding"},
     ),
     "a shard lost a row": (
         shard(lambda rows: rows.pop()),
-        {"placements.match", "tokens.stored", "shards.tokens.counted", "shards.rows.counted"},
+        {
+            "placements.match",
+            "tokens.stored",
+            "shards.tokens.counted",
+            "shards.rows.counted",
+            "mixture.padding",
+            "mixture.rows",
+            "mixture.windows",
+        },
     ),
     "a row is put under another source": (
         shard(lambda rows: move(rows[0], source=(rows[0]["source"] + 1) % 3)),
-        {"tokens.source", "shards.tokens.counted"},
+        {"tokens.source", "shards.tokens.counted", "mixture.padding", "mixture.rows", "mixture.windows"},
     ),
     "what a takedown removed is still there": (
         shard(lambda rows: rows[3]["doc_key"].__setitem__(0, 0)),
-        {"shards.padding", "placements.match", "tokens.stored", "shards.tokens.counted", "shards.padding.counted"},
+        {
+            "shards.padding",
+            "placements.match",
+            "tokens.stored",
+            "shards.tokens.counted",
+            "shards.padding.counted",
+            "mixture.padding",
+        },
     ),
     "padding hides text": (
         shard(lambda rows: hide(rows), "validation/papers.arrow"),
@@ -238,6 +271,66 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
         json_file("manifest/mixture.json", lambda mix: mix["sources"][1].update(bound_tokens=10**6)),
         {"mixture.bound"},
     ),
+    "a bound is narrowed": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(bound_tokens=1)),
+        {"mixture.bound"},
+    ),
+    "copies are said to be more even": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(max_copies=2)),
+        {"mixture.copies"},
+    ),
+    "a document is copied once more than its neighbours": (
+        table("documents", lambda rows: move(first(rows, source="papers", epochs=1), epochs=3)),
+        {"mixture.copies", "mixture.counts", "tokens.stored", "placements.epochs", "corpus.totals", "stages.tokens"},
+    ),
+    "a whole pass is left unsaid": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(whole_passes=1)),
+        {"mixture.copies", "mixture.bound"},
+    ),
+    "dropped tokens are denied": (
+        json_file("manifest/mixture.json", lambda mix: mix.update(dropped_tokens=7)),
+        {"mixture.counts", "mixture.bound"},
+    ),
+    "padding is denied": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(padding=0)),
+        {"mixture.padding"},
+    ),
+    "a bound of padding is widened": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(padding_bound=10**6)),
+        {"mixture.padding"},
+    ),
+    "the least rows are overstated": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(least_rows=10**6)),
+        {"mixture.padding"},
+    ),
+    "rows of a source are overstated": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(rows=10**6)),
+        {"mixture.rows"},
+    ),
+    "a window is said to be truer": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][1].update(window_rows_off=0.1)),
+        {"mixture.windows"},
+    ),
+    "a bound of windows is widened": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][1].update(window_bound=99.0)),
+        {"mixture.windows"},
+    ),
+    "held-out tokens are understated": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][1].update(validation_tokens=3)),
+        {"mixture.counts"},
+    ),
+    "a patient is torn apart": (
+        table("documents", torn),
+        {"documents.units"},
+    ),
+    "a unit is on both sides": (
+        table("documents", lambda rows: move(first(rows, split="train"), unit=first(rows, split="validation")["unit"])),
+        {"documents.units"},
+    ),
+    "the rows are sorted by source": (
+        gathered,
+        {"mixture.windows", "placements.match"},
+    ),
     "repeats are counted as unique": (
         json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(unique_tokens=10**6)),
         {"mixture.counts"},
@@ -266,7 +359,7 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
         json_file("corpus.json", lambda corpus: corpus.update(restricted=False)),
         {"corpus.facts"},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", LIES)
@@ -318,11 +411,19 @@ def test_a_restricted_build_that_others_can_read_is_caught(build: Store) -> None
 @pytest.mark.parametrize(
     "path",
     [
-        "manifest/documents.parquet", "manifest/stages.jsonl", "manifest/sources.json", "manifest/mixture.json",
-        "manifest/placements.parquet", "manifest/quarantine.parquet", "manifest/recipe.toml", "manifest/shards.json",
-        "shards/index.json", "manifest/manifest-sha256.txt", "corpus.json",
+        "manifest/documents.parquet",
+        "manifest/stages.jsonl",
+        "manifest/sources.json",
+        "manifest/mixture.json",
+        "manifest/placements.parquet",
+        "manifest/quarantine.parquet",
+        "manifest/recipe.toml",
+        "manifest/shards.json",
+        "shards/index.json",
+        "manifest/manifest-sha256.txt",
+        "corpus.json",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("damage", [None, b"", b"\xff{]not it"])
 def test_a_missing_or_damaged_file_fails_its_checks_and_stops_nothing(
     build: Store, path: str, damage: bytes | None
