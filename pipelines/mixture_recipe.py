@@ -75,9 +75,14 @@ def validation_fractions(recipe: Recipe) -> dict[str, float]:
     return {source: fraction for source, fraction in own.items() if fraction is not None}
 
 
-def mixture_of(recipe: Recipe) -> Mixture:
-    """The recipe's mixture as the mixing room takes it; stages count as what they make of the whole."""
+def mixture_of(recipe: Recipe, *, whole_sources: bool = False) -> Mixture:
+    """The recipe's mixture as the mixing room takes it; stages count as what they make of the whole.
+
+    `whole_sources`: without score buckets, for what is told before any document has a score.
+    """
     section, subs = recipe.mixture, subsources(recipe)
+    if whole_sources:
+        subs = [SubSource(source, source, TRAIN, 1.0) for source in recipe.sources]
     stages = stages_of(section)
     shares: dict[str, Any] = {name: group.share for name, group in section.groups.items()}
     if stages:

@@ -14,7 +14,7 @@ from manifests.errors import RecipeError
 from mixing.weights import MixPlan, Mixture, Part, plan
 from pipelines.costs import Costs, Pace, costs_of, pace_of
 from pipelines.expected import COUNTED, Expectation, expectation
-from pipelines.passes import mixture_of
+from pipelines.mixture_recipe import mixture_of
 from pipelines.plan import Plan
 
 BOUNDLESS = 10**17
@@ -82,7 +82,7 @@ def outlook(of: Plan) -> Outlook:
     """What `of` will become, as far as anybody says."""
     found = {source: expectation(of, source) for source in of.recipe.sources}
     unique = {source: _training(of, source, one) for source, one in found.items()}
-    mixture = mixture_of(of)
+    mixture = mixture_of(of.recipe, whole_sources=True)
     planned, shortfall = _planned(unique, found, mixture)
     # Without weights every size tells on every share.
     together = Part("", tuple(found))
