@@ -37,7 +37,8 @@ class Places:
                 why="Without it the pieces of a document longer than a row cannot be put in order.",
                 fix="Run `medtrove build` again: shards written by this medtrove say it.",
             )
-        names = list(schedule["rows"])
+        # Not the order in the file, whose keys are sorted: where two sources are due at once, the first has the place.
+        names = [name for name in shards.sources if name in schedule["rows"]]
         curves = {
             names.index(name): Curve(tuple(c["used"]), tuple(c["progress"])) for name, c in schedule["curves"].items()
         }

@@ -433,6 +433,24 @@ def test_every_row_has_its_place_in_the_blocks(world: World) -> None:
         assert int(shards[i].doc_ends[-1]) == ROW
 
 
+def test_sources_due_at_the_same_moment_keep_their_order(tmp_path: Path) -> None:
+    random, layouts, expected = np.random.default_rng(4), [], Counter[tuple[int, ...]]()
+    for source in ("zeta", "alpha"):
+        keys = np.sort(random.integers(1, 2**63, 20, dtype=np.uint64))
+        ids = random.integers(2, 60_000, (20, 3 * ROW)).astype(np.uint16)
+        expected.update(map(tuple, ids.tolist()))
+        packed = pack_block(keys, Encoded(ids.reshape(-1), np.arange(21) * 3 * ROW), ROW, PAD)
+        with (tmp_path / source).open("wb") as stream:
+            write_block(stream, packed)
+        layouts.append(source_layout(source, 1, [BlockRef(source, len(packed.rows))]))
+    layout = Layout(tuple(layouts), ROW, "uint16", 1000, 7)
+    with Store(tmp_path / "shards").writing("shard-00000.arrow") as stream:
+        record = write_mixed_shard(stream, layout, 0, lambda name: BlockFile(tmp_path / name))[0]
+    write_index(tmp_path / "shards", [record], layout.names, "uint16", schedule=layout.describe())
+    export_megatron(open_shards(tmp_path / "shards"), tmp_path / "out", build=BUILD)
+    assert Counter(read_megatron(tmp_path / "out" / "train")) == expected
+
+
 def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
