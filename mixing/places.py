@@ -87,6 +87,12 @@ def following(shards: Shards) -> Int64Array:
     row_at = np.empty(n, dtype=np.int64)
     row_at[number] = np.arange(n)
     later = np.flatnonzero(continues)
-    assert (number[later] > 0).all(), "the first row of a block begins with a document"
+    if not number[later].all():
+        raise BuildError(
+            f"row {int(later[number[later] == 0][0]):,} continues a document, but no row comes before it in its block.",
+            where=str(shards.folder),
+            why="The order of the rows is not the one that the index states.",
+            fix="Run `medtrove verify`; if it finds the shards damaged, build again.",
+        )
     result[row_at[number[later] - 1]] = later
     return result
