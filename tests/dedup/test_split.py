@@ -106,3 +106,15 @@ def test_patients_and_candidates_decide_the_unit(deduplicate, invent) -> None:  
     assert all(len(side) == 1 for side in sides.values())
     assert {"train", "validation"} == set.union(*sides.values())
     assert sum(row["fate"] == "kept" for row in found.table.to_pylist() if row["source"] == "open") == 120
+
+
+def test_each_source_has_its_own_share_and_none_where_it_asks_for_none() -> None:
+    n = 30_000
+    units, sources = np.arange(2 * n), np.repeat([0, 1], n)
+    chosen = validation(units, sources, unit_hashes(units.astype(np.uint64), 1), [0.05, 0.0], ["a", "b"])
+    assert abs(chosen[:n].mean() - 0.05) < 0.005
+    assert not chosen[n:].any()
+    # A unit of both sources is in one split as a whole: the larger share decides.
+    shared = validation(units % n, sources, unit_hashes(np.arange(n, dtype=np.uint64), 1), [0.05, 0.0], ["a", "b"])
+    assert (shared[:n] == shared[n:]).all()
+    assert shared.any()

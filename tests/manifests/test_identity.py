@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.identity import canonical_json, doc_key, fingerprint, normalised, text_hash
+from manifests.identity import canonical_json, doc_key, family_of, fingerprint, normalised, text_hash
 from manifests.reasons import REASONS, STAGES, reason
 
 
@@ -79,3 +79,22 @@ def test_the_vocabulary_is_closed_and_in_order() -> None:
     for unknown in ("quality.no_such", "decontaminate.", "kept", "nothing"):
         with pytest.raises(KeyError, match="closed vocabulary"):
             reason(unknown)
+
+
+@pytest.mark.parametrize(
+    ("doc_id", "family"),
+    [
+        ("nice:ng136", "nice:ng136"),
+        ("cco:1-1v2", "cco:1-1"),
+        ("cco:1-1-version-3", "cco:1-1"),
+        ("idsa:hiv-2019", "idsa:hiv"),
+        ("x:copd-2nd-edition", "x:copd"),
+        ("x:copd-updated-2020-05", "x:copd"),
+        ("x:covid-19", "x:covid-19"),
+        ("who:9789240012345", "who:9789240012345"),
+        ("x:2016", "x:2016"),
+        ("x:v2", "x:v2"),
+    ],
+)
+def test_a_family_is_the_id_without_its_version(doc_id: str, family: str) -> None:
+    assert family_of(doc_id) == family
