@@ -16,6 +16,7 @@ from pipelines.costs import Costs, Pace, costs_of, pace_of
 from pipelines.expected import COUNTED, Expectation, expectation
 from pipelines.mixture_recipe import mixture_of
 from pipelines.plan import Plan
+from pipelines.recipe import Recipe
 
 BOUNDLESS = 10**17
 """Tokens that stand for a source of unknown size: more than there is text."""
@@ -119,7 +120,7 @@ def check_outlook(found: Outlook) -> None:
 
 def held_out(of: Plan, source: str) -> float:
     """Share of the source's units that the recipe holds out."""
-    own: float | None = getattr(of.recipe.sources[source], "validation_fraction", None)
+    own = of.recipe.sources[source].validation_fraction
     return of.recipe.mixture.validation_fraction if own is None else own
 
 
@@ -165,8 +166,9 @@ def _row(
         basis=expected.basis,
         expected_from=expected.source,
     )
-    # Inside a group natural sizes decide, so one unknown member leaves the share of every other unknown.
-    if planned is None or here is None or None in [unique[name] for name in group.sources]:
+    # Inside a group natural sizes and buckets decide, so one unknown member leaves the share of every other unknown.
+    spread = [of.recipe.sources[name].buckets for name in group.sources]
+    if planned is None or here is None or None in [unique[name] for name in group.sources] or any(spread):
         return row
     mine = planned[source]
     error = mine.effective_tokens - round(mine.target_share * planned.total_tokens)

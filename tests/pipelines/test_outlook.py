@@ -132,6 +132,9 @@ def test_gap_replay_is_the_papers_tokens(tmp_path: Path) -> None:
     assert row(found, "pmc").at_most
     assert not row(found, "pubmed").at_most
     assert 1.0 <= row(found, "pmc").epochs < 1.01
+    held = {one.group: one.held_out for one in found.sources}
+    assert held == {"guidelines": 0.05, "abstracts": 0.03, "papers": 0.03, "replay": 0.0}
+    assert {one.held_out for one in found.sources if one.group == "guidelines"} == {0.05}
     assert not row(found, "wikidoc").at_most, "the card counts what was there in August 2023"
 
 
@@ -236,3 +239,13 @@ def test_the_contact_may_come_from_the_environment(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("MEDTROVE_CONTACT", "curator@example.org")
     assert needs(plan) == []
     assert http_arguments(plan, "cdc", {})["contact"] == "curator@example.org"
+
+
+def test_how_scores_spread_a_source_is_stated_by_nobody(tmp_path: Path) -> None:
+    table = table_of("gap-replay")
+    table["sources"]["pubmed"]["buckets"] = {"edges": [1.0], "weights": [1, 3], "unscored": 1.0}
+    table["rules"].append({"rule": "score.upsampling", "sources": ["pubmed"]})
+    found = outlook(plan_of(table, tmp_path))
+    assert row(found, "pubmed").unique_tokens is not None
+    assert (row(found, "pubmed").epochs, row(found, "pubmed").target_share) == (None, None)
+    assert row(found, "pmc").epochs is not None

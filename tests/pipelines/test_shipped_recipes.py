@@ -118,6 +118,9 @@ def test_gap_replay_holds_nothing_published_after_its_cutoff(out: Path) -> None:
     plan = Plan(parse_recipe(table, where="gap-replay"), Store(out), base=out)
     run_build(plan, workers=2, display=QUIET)
     documents = pq.read_table(plan.build.reading("manifest/documents.parquet"))
+    held = {row["source"]: row for row in plan.build.read_json("manifest/mixture.json")["sources"]}
+    assert held["redpajama"]["validation_documents"] == 0
+    assert all(row["validation_documents"] > 0 for source, row in held.items() if source != "redpajama")
     kept = documents.filter(pc.equal(documents["fate"], "kept"))
     literature = kept.filter(pc.is_in(kept["source"], pa.array(["pubmed", "pmc"])))
     assert len(literature)
