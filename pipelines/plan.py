@@ -32,7 +32,7 @@ from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 3,
-    "prepare": 11,
+    "prepare": 12,
     "dedup": 1,
     "tokenize": 1,
     "weigh": 1,
