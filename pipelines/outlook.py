@@ -16,7 +16,6 @@ from pipelines.costs import Costs, Pace, costs_of, pace_of
 from pipelines.expected import COUNTED, Expectation, expectation
 from pipelines.mixture_recipe import mixture_of
 from pipelines.plan import Plan
-from pipelines.recipe import Recipe
 
 BOUNDLESS = 10**17
 """Tokens that stand for a source of unknown size: more than there is text."""

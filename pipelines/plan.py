@@ -35,7 +35,7 @@ from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 3,
-    "prepare": 14,
+    "prepare": 15,
     "dedup": 2,
     "tokenize": 2,
     "weigh": 2,

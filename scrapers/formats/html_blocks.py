@@ -16,14 +16,12 @@ from bs4.element import NavigableString, RubyTextString
 from scrapers.formats.html_elements import (
     ASKS_FOR_A_NUMBER,
     BLOCK_TAGS,
-    DELETED,
     DROPPED,
     HEADINGS,
     LISTS,
     NOTE_TARGET,
     REFERENCE_TARGET,
     SMALL_PICTURE,
-    STRUCK,
     TEX_TYPE,
     TWICE_ESCAPED,
     attribute,
@@ -33,12 +31,12 @@ from scrapers.formats.html_elements import (
     says_something,
     script,
 )
-from scrapers.formats.html_hidden import hidden, shown_twice
+from scrapers.formats.html_hidden import unseen
 from scrapers.formats.html_lists import MAX_DEPTH, ListWriter
-from scrapers.formats.html_tables import TableParts, arranges_the_page, table_parts
+from scrapers.formats.html_tables import TableParts, arranges_the_page, role_table_parts, spans, table_parts
 from scrapers.formats.inline import CITE_END, CITE_START, LOWERED, LOWERED_END, NUMERIC_MARK, RAISED, RAISED_END, finish
 from scrapers.formats.mathml import tex
-from scrapers.formats.tables import Cell, pipe_table, rowspan, span
+from scrapers.formats.tables import Cell, pipe_table
 
 BREAK = "\x0e"
 """Stands for `<br>` until the block is finished; HTML text cannot hold it once control characters are taken out."""
@@ -95,7 +93,10 @@ class Renderer(ListWriter):
             return
         if element.attrs and self._unseen(element, name):
             return
-        if name in HEADINGS and not self._flat:
+        if "role" in element.attrs and name != "table" and (parts := role_table_parts(element)) is not None:
+            self._flush()
+            self._parts(parts)
+        elif name in HEADINGS and not self._flat:
             self._heading(element, HEADINGS[name])
         elif name == "br":
             self._pieces.append(BREAK)
@@ -129,15 +130,8 @@ class Renderer(ListWriter):
             self._styled(element)
 
     def _unseen(self, element: Tag, name: str) -> bool:
-        if shown_twice(element, name):
-            self._count("formula_copies")
-            return True
-        if hidden(element, name):
-            self._count("hidden_elements")
-            return True
-        classes, style = element.attrs.get("class"), element.attrs.get("style")
-        if (classes and not DELETED.isdisjoint(classes)) or (style and STRUCK.search(str(style))):
-            self._count("tracked_deletions")
+        if counted := unseen(element, name):
+            self._count(counted)
             return True
         return False
 
@@ -207,7 +201,21 @@ class Renderer(ListWriter):
             if NUMERIC_MARK.fullmatch(text) and not (NOTE_TARGET.search(target) and (self._flat or self._counted())):
                 self._pieces += (CITE_START, text, CITE_END)
                 return
+        if self._continues_a_number(element, target):
+            self._pieces.append(" ")
         self._walk(element)
+
+    def _continues_a_number(self, element: Tag, target: str) -> bool:
+        """Whether digits of this link would be read as one number with those of another link just before."""
+        last = self._pieces[-1] if self._pieces else ""
+        first = element.find(string=True)
+        if not (target and isinstance(last, NavigableString) and first and last[-1:].isdigit() and first[:1].isdigit()):
+            return False
+        other = last.find_parent("a")
+        before = attribute(other, "href") if other is not None and other is not element else None
+        # A raised digit is parted by its own sign.
+        levels = [text.find_parent(lambda one: script(one) != "") for text in (last, first)]
+        return bool(before) and before != target and levels[0] is levels[1]
 
     def _counted(self) -> bool:
         """Whether the words before ask for a number: `grade 1`, `stages 1 or 2`."""
@@ -257,6 +265,9 @@ class Renderer(ListWriter):
             self._walk(element)
             self._flush()
             return
+        self._parts(parts)
+
+    def _parts(self, parts: TableParts) -> None:
         for caption in parts.captions:
             text = self._inline(caption)
             if text:
@@ -277,16 +288,7 @@ class Renderer(ListWriter):
             rows = (", ".join(filter(None, map(self._inline, row))) for group in parts.groups for row in group)
             return "; ".join(filter(None, rows))
         return pipe_table(
-            [
-                [
-                    [
-                        Cell(self._inline(cell), rowspan(attribute(cell, "rowspan")), span(attribute(cell, "colspan")))
-                        for cell in row
-                    ]
-                    for row in group
-                ]
-                for group in parts.groups
-            ]
+            [[[Cell(self._inline(cell), *spans(cell)) for cell in row] for row in group] for group in parts.groups]
         )
 
     def _preformatted(self, element: Tag) -> None:

@@ -75,6 +75,8 @@ legend main p section summary tbody thead tfoot tr td th caption dd dt li
 BLOCK_TAGS = frozenset(_BLOCK_NAMES.split())
 LISTS = frozenset({"ul", "ol", "menu", "dir"})
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
+CELL_ROLES = frozenset({"cell", "gridcell", "columnheader", "rowheader"})
+"""https://www.w3.org/TR/wai-aria-1.2/#row"""
 
 
 def opens_a_panel(button: Tag) -> bool:
@@ -117,6 +119,16 @@ def script(element: Tag) -> str:
         return ""
     said = f"{element.attrs.get('style', '')} {' '.join(element.attrs.get('class') or ())}"
     return RAISED if _RAISED_STYLE.search(said) else LOWERED if _LOWERED_STYLE.search(said) else ""
+
+
+def role(element: Tag) -> str:
+    """The first ARIA role of `element`, in small letters; empty without one."""
+    return next(iter(str(element.attrs.get("role", "")).lower().split()), "")
+
+
+def is_cell(element: Tag) -> bool:
+    """Whether `element` is a cell of a table, by its name or its role."""
+    return element.name in ("td", "th") or role(element) in CELL_ROLES
 
 
 def attribute(element: Tag, name: str) -> str | None:

@@ -11,6 +11,8 @@ import re
 
 from bs4 import Tag
 
+from scrapers.formats.html_elements import DELETED, STRUCK, is_cell
+
 _STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _FOR_THE_EAR = frozenset(
     {
@@ -46,6 +48,19 @@ _RENDERED = re.compile(r"^(?:MathJax(?:_Preview|_Display|_SVG|_CHTML)?|katex-htm
 _TEX_TYPE = re.compile(r"math/tex|application/x-tex", re.I)
 
 
+def unseen(element: Tag, name: str) -> str:
+    """What `element` is counted as when it leaves with all that it holds; empty for what stays."""
+    if not element.attrs:
+        return ""
+    if shown_twice(element, name):
+        return "formula_copies"
+    if hidden(element, name):
+        return "hidden_elements"
+    classes, style = element.attrs.get("class"), element.attrs.get("style")
+    struck = (classes and not DELETED.isdisjoint(classes)) or (style and STRUCK.search(str(style)))
+    return "tracked_deletions" if struck else ""
+
+
 def hidden(element: Tag, name: str) -> bool:
     """Whether `element` leaves because nobody sees it."""
     if name in _STRUCTURE:
@@ -64,7 +79,7 @@ def hidden(element: Tag, name: str) -> bool:
 
 def _alone(element: Tag) -> bool:
     """Whether `element` has the only text of its cell."""
-    cell = element.find_parent(["td", "th"])
+    cell = element.find_parent(is_cell)
     return (
         cell is not None
         and (said := element.get_text().strip()) != ""

@@ -1,4 +1,4 @@
-"""The parts of an HTML table, however loosely it is written: captions, row groups, and text outside the cells.
+"""The parts of an HTML table, by element or by ARIA role: captions, row groups, and text outside the cells.
 
 The parser leaves text and cells where the author put them, also where no table may hold them; here nothing of it is
 lost: cells without a row make one, a foot stands last, what is in no cell is given back for the page.
@@ -12,9 +12,16 @@ from typing import Any
 from bs4 import Tag
 from bs4.element import NavigableString
 
+from scrapers.formats.html_elements import CELL_ROLES, DROPPED, HEADINGS, attribute, role
+from scrapers.formats.html_hidden import unseen
+from scrapers.formats.tables import Cell, grid, rowspan, span
+
 _MAX_DEPTH = 40
 _CELLS = frozenset({"td", "th"})
 _GROUPS = frozenset({"thead", "tbody", "tfoot"})
+_TABLE_ROLES = frozenset({"table", "grid"})
+_ROW_ROLES = CELL_ROLES | {"row"}
+_PICTURES = ("img", "picture", "math", "svg")
 
 
 @dataclass(slots=True)
@@ -97,3 +104,98 @@ def _open(parts: TableParts, feet: list[list[list[Tag]]], node: Tag) -> list[lis
     group: list[list[Tag]] = []
     (feet if node.name == "tfoot" else parts.groups).append(group)
     return group
+
+
+def spans(cell: Tag) -> tuple[int, int]:
+    """Rows and columns that `cell` covers."""
+    said = "" if cell.name in _CELLS else "aria-"
+    return rowspan(attribute(cell, f"{said}rowspan")), span(attribute(cell, f"{said}colspan"))
+
+
+def role_table_parts(element: Tag) -> TableParts | None:
+    """The parts of a table made of roles (`table` or `grid`, `row`, `cell`); None where `element` is no regular one.
+
+    Regular is: rows of one width, save titles of sections in one cell, and nothing to read between the cells.
+    https://www.w3.org/TR/wai-aria-1.2/#table
+    """
+    if role(element) not in _TABLE_ROLES or element.name == "ol":
+        return None
+    parts = TableParts()
+    if not _gather_roles(element, parts, None, 0):
+        return None
+    parts.groups = [group for group in parts.groups if group]
+    if not _regular(parts):
+        return None
+    cells = [cell for group in parts.groups for row in group for cell in row]
+    headed = any(role(cell).endswith("header") for cell in cells)
+    # Without headers, cells that hold tables or headings are parts of the page.
+    return parts if headed or not any(cell.find(["table", *HEADINGS]) for cell in cells) else None
+
+
+def _regular(parts: TableParts) -> bool:
+    lines = [
+        line for group in parts.groups for line in grid([[Cell("", *spans(cell)) for cell in row] for row in group])
+    ]
+    if len(lines) < 2 or len(lines[0]) < 2:
+        return False
+    return all(len(line) in (1, len(lines[0])) for line in lines) and any(len(line) > 1 for line in lines[1:])
+
+
+def _gather_roles(node: Tag, parts: TableParts, row: list[Tag] | None, depth: int) -> bool:
+    """Sort the children of `node` by their roles; False once something there is not as in a regular table."""
+    loose: list[Tag] | None = None
+    for child in node.children:
+        if not isinstance(child, Tag):
+            if type(child) is NavigableString and child.strip():
+                if parts.groups:
+                    return False
+                parts.outside.append(child)
+            continue
+        said = role(child)
+        gone = child.name in DROPPED and child.name not in ("button", "img", "picture")
+        if gone or unseen(child, child.name):
+            # The page does not show it, and the renderer counts it; a cell less would move those after it.
+            if said in CELL_ROLES:
+                return False
+            parts.outside.append(child)
+        elif said in CELL_ROLES:
+            if row is not None:
+                row.append(child)
+                continue
+            if loose is None:
+                loose = []
+                _open_group(parts).append(loose)
+            loose.append(child)
+        elif said == "caption" or child.name in ("caption", "figcaption"):
+            parts.captions.append(child)
+        elif said not in _TABLE_ROLES and depth < _MAX_DEPTH and child.find(_of_a_row):
+            loose = None
+            if child.name == "ol":
+                # Its rows have numbers.
+                return False
+            inner = row
+            if said == "row":
+                if row is not None:
+                    return False
+                inner = []
+                _open_group(parts).append(inner)
+            elif said == "rowgroup":
+                parts.groups.append([])
+            if not _gather_roles(child, parts, inner, depth + 1):
+                return False
+        elif parts.groups and (child.get_text(strip=True) or child.name in _PICTURES or child.find(_PICTURES)):
+            return False
+        else:
+            parts.outside.append(child)
+    return True
+
+
+def _of_a_row(element: Tag) -> bool:
+    return role(element) in _ROW_ROLES
+
+
+def _open_group(parts: TableParts) -> list[list[Tag]]:
+    """The last group; rows before any group make one."""
+    if not parts.groups:
+        parts.groups.append([])
+    return parts.groups[-1]

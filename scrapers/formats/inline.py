@@ -69,6 +69,8 @@ _SIGN_BESIDE = re.compile(rf"[^\W_][-\u2212\u2013][{_CONTROLS}]*$")
 _FRACTION = re.compile(rf"\s*[/\u2044\u2215]\s*{LOWERED}\s*\d{{1,2}}\s*{LOWERED_END}")
 """What stands after the numerator of a fraction that is set with raised and lowered digits."""
 _SMALL = re.compile(r"\d{1,2}")
+_RINGS = frozenset("oO\u00ba\u25cb\u25e6\u2218")
+_DEGREES = re.compile(r"\s*[CF](?![^\W\d_])")
 _IN_FORMULA = re.compile(r"[^\W\d]|[)\]}]")
 _RAISED_TEXT = re.compile(f"{RAISED}([^{RAISED}{RAISED_END}]*){RAISED_END}")
 _LOWERED_TEXT = re.compile(f"{LOWERED}([^{LOWERED}{LOWERED_END}]*){LOWERED_END}")
@@ -181,6 +183,11 @@ def _raised(match: re.Match[str]) -> str:
     if content[0] == "^":
         # A footnote's letter in a superscript: raised by the one and by the other.
         return f"{lead}{content}{trail}"
+    if bare in _RINGS and _DEGREES.match(following):
+        number = match.string[max(0, match.start() - _REACH) : match.start()].rstrip()
+        if number[-1:].isdigit() and (before.isdigit() or before.isspace()):
+            # 37<sup>o</sup>C: the degree sign of old typesetters.
+            return f"{lead}\u00b0{trail}"
     if _SYMBOLS.match(bare) or _ORDINAL.match(bare):
         return f"{lead}{content}{trail}"
     if before.isalnum() or (before and before in _BASES) or (bare[:1].isdigit() and _ends_in_point(match)):

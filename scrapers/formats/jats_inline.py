@@ -6,6 +6,7 @@ bracketed so that they can leave whole, and footnotes inside a paragraph are col
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,9 @@ from scrapers.formats.jats_citations import References
 from scrapers.formats.left_out import left_out
 from scrapers.formats.mathml import MATHML, linear, tex
 from scrapers.formats.xml_safe import entity_text
+
+_WORD = re.compile(r"[^\W\d_]{4}")
+"""In a footnote's reference: it is words of the sentence, no mark."""
 
 
 @dataclass(slots=True)
@@ -137,7 +141,7 @@ def _xref(element: Any, out: list[str], context: Context) -> None:
     elif kind in ("fn", "table-fn", "author-notes", "corresp"):
         # A footnote mark beside a number must not become one of its digits.
         text = "".join(element.itertext()).strip()
-        if kind == "fn" and not context.in_table:
+        if kind == "fn" and not context.in_table and not _WORD.search(text):
             context.count("extract.footnote_marks")
             return
         if len(text) <= 3:

@@ -108,10 +108,15 @@ _ANY_TITLE = re.compile("|".join(f"(?:{pattern.pattern})" for _, pattern in _TIT
 
 _FOOTNOTES = re.compile(
     r"(?:conflicts?\s+of\s+interests?|competing\s+(?:financial\s+)?interests?|the\s+authors?\s+(?:declare|report|have\s+no)"
-    r"|none\s+declared|source\s+of\s+support|funding\b|grant\s+support|authors?['’]?\s+contributions?|contributors?\s*:"
+    r"|none\s+declared|source\s+of\s+support|funding(?:\s*[:.]|\s+(?:information|declaration|statement|sources?|support|was|for)\b)"
+    r"|grant\s+support|authors?['’]?\s+contributions?|contributors?\s*:"
     r"|edited\s+by|reviewed\s+by|academic\s+editor|peer\s+review|provenance|pre-?publication|publisher['’]?s\s+note"
-    r"|how\s+to\s+cite|cite\s+this|supplementa(?:ry|l)\b|additional\s+information|this\s+(?:article|manuscript|work)\s+was"
-    r"|these\s+authors|correspond|e-?mail|received\b|accepted\b|copyright|©|handling\s+editor|contributed\s+equally"
+    r"|how\s+to\s+cite|cite\s+this|supplementa(?:ry|l)\s+(?:digital|online|data|materials?|information|contents?|files?)\b"
+    r"|additional\s+information|this\s+(?:article|manuscript|work)\s+was"
+    r"|these\s+authors|correspondence\b|corresponding\s+authors?\b|e-?mail\b|(?:received|accepted)\s*:"
+    r"|(?:received|accepted)\s+(?:for\s+publication\s+)?(?:on\s+)?(?:\d{1,2}\.?\s+)?"
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\b|copyright|©|handling\s+editor|contributed\s+equally"
     r"|ethics\s+approval|patient\s+consent|data\s+sharing|citation\s*:|author\s+contributions?|abbreviations\s+used\s*:?\s*$)",
     re.I,
 )

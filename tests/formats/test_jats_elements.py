@@ -214,3 +214,46 @@ def test_what_stands_where_the_tag_library_has_no_place_for_it_stays(body: str, 
 def test_a_stray_text_beside_the_sections_of_an_abstract_stays() -> None:
     front = "<abstract>At 5 mg.<sec><title>Aim</title><p>a</p></sec></abstract>"
     assert read("", front=front).abstract == "Aim: a\n\nAt 5 mg."
+
+
+@pytest.mark.parametrize(
+    ("note", "stays"),
+    [
+        ("Received at least 1 dose: 12 of 40.", True),
+        ("Corresponding to 5 mg/kg.", True),
+        ("Supplemental oxygen at 2 L/min.", True),
+        ("Accepted doses were 5 mg.", True),
+        ("Funding gaps of 5 years.", True),
+        ("Received 3 May 2010", False),
+        ("Accepted for publication on 3 December 2010.", False),
+        ("Received: 12/3/2011", False),
+        ("Corresponding author: see page 3", False),
+        ("Funding: grant 5", False),
+        ("Supplementary material is at page 3", False),
+    ],
+)
+def test_a_last_note_leaves_by_what_it_says_not_by_its_first_word(note: str, stays: bool) -> None:
+    article = read("<p>a</p>", back=f"<fn-group><fn><p>{note}</p></fn></fn-group>")
+    assert (note in article.text) == stays
+    assert ("extract.author_notes" in article.counts) != stays
+
+
+def test_a_reference_to_a_footnote_that_is_words_stays() -> None:
+    text = read("<p>as in <xref ref-type='fn'>footnote 2</xref> and here<xref ref-type='fn'>iii</xref>.</p>").text
+    assert text.endswith("as in footnote 2 and here.")
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("37 <sup>o</sup>C", "37 \u00b0C"),
+        ("20<sup>o</sup>C", "20\u00b0C"),
+        ("98.6<sup>o</sup> F", "98.6\u00b0 F"),
+        ("20<sup><italic>o</italic></sup>C", "20\u00b0C"),
+        ("90<sup>o</sup> bend", "90^o bend"),
+        ("n<sup>o</sup> 5", "n^o 5"),
+        ("4<sup>o</sup>Cells", "4^oCells"),
+    ],
+)
+def test_a_raised_o_before_celsius_is_a_degree_sign(source: str, text: str) -> None:
+    assert read(f"<p>{source}</p>").text.endswith(text)
