@@ -69,7 +69,7 @@ class Loader:
             yield Wanted(f"{batch[0]}-{batch[-1]}", url, meta={"pmids": batch}, expect="xml")
 
     def read(self, item: Item, raw: Store, resolved: Any | None) -> Iterator[Document | Quarantined]:
-        """Documents of the records of one reply; ids that no record came for, and books, are counted."""
+        """Documents of the records of one reply, books among them; ids that no record came for are counted."""
         try:
             articles = replies.article_set(payload(raw, item), "pubmed", item.url)
         except replies.Unusable as error:
@@ -78,10 +78,6 @@ class Loader:
         with open_payload(raw, item) as stream:
             yield from revisions.read(stream, 0, None, self.config, item)
         missing = len(set(json.loads(item.meta)["pmids"]) - articles.ids)
-        for n, what, reason in (
-            (missing, "ids that no record came for", "extract.not_fetched"),
-            (articles.books, "books and chapters, which are no articles", "extract.not_a_document"),
-        ):
-            if n:
-                detail = f"Of this reply {what}: {n:,}."
-                yield Quarantined(item.item, self.config.source, reason, detail, item.sha256)
+        if missing:
+            detail = f"Of this reply ids that no record came for: {missing:,}."
+            yield Quarantined(item.item, self.config.source, "extract.not_fetched", detail, item.sha256)
