@@ -41,10 +41,18 @@ TAG = re.compile(r"<[^>]+>")
 
 
 def real_texts(folder: Path) -> Iterator[str]:
+    yield from abstracts(folder)
+    yield from articles(folder)
+
+
+def abstracts(folder: Path) -> Iterator[str]:
     for name in sorted(folder.glob("pubmed/*.xml.gz")):
         with gzip.open(name, "rt", encoding="utf-8") as stream:
             for found in re.finditer(r"<AbstractText[^>]*>(.*?)</AbstractText>", stream.read(), re.DOTALL):
                 yield html.unescape(TAG.sub("", found[1]))
+
+
+def articles(folder: Path) -> Iterator[str]:
     with tarfile.open(folder / "jats" / "jats_ccby.tar.xz") as archive:
         for member in archive:
             stream = archive.extractfile(member)
