@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from manifests.cards import Card, Expected
+from pipelines.mixture_recipe import VALIDATION
 from pipelines.resolved import NOT_IDENTITY
 from pipelines.stage import stage_is_done
 from scrapers.options import COMMON, OF_READING
@@ -64,7 +65,7 @@ def _counted(plan: Plan, source: str) -> Expectation | None:
     if not stage.fingerprint or not stage_is_done(plan.folder(stage)):
         return None
     facts = plan.folder(stage).read_json("stage.json")["facts"]
-    parts = [part for fact in facts for name, part in fact.items() if name.partition(".")[0] == "train"]
+    parts = [part for fact in facts for name, part in fact["parts"].items() if name != VALIDATION]
     documents, tokens = (sum(part[what] for part in parts) for what in ("documents", "tokens"))
     return Expectation(documents, tokens, COUNTED, f"{stage.path}, after rules and deduplication")
 
