@@ -86,7 +86,7 @@ def verify(build: Store, *, fast: bool = False, finished: bool = True) -> list[C
         add("mixture.rows", lambda: row_checks(_need(state.index), _need(state.counts), mixture(build)))
     add("recipe", lambda: _recipe_checks(build, _need(state.books)))
     if finished:
-        add("corpus", lambda: corpus_checks(build, _need(state.books), _need(state.index)))
+        add("corpus", lambda: corpus_checks(build, _need(state.books), _need(state.index), sources(build)))
     add("access", lambda: _access_checks(build, _need(state.books)))
     return checks
 

@@ -146,7 +146,9 @@ def stage_checks(books: Books, lines: Sequence[Mapping[str, Any]]) -> Iterator[C
     yield tokens.check("stages.tokens", "tokens as documents.parquet counts them")
 
 
-def corpus_checks(build: Store, books: Books, index: Mapping[str, Any]) -> Iterator[Check]:
+def corpus_checks(
+    build: Store, books: Books, index: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Check]:
     """corpus.json, the index of all: totals and digests."""
     stated = corpus(build)
     totals = stated["totals"]
@@ -167,7 +169,9 @@ def corpus_checks(build: Store, books: Books, index: Mapping[str, Any]) -> Itera
     facts = Lies()
     facts.compare("schema", stated["schema"], SCHEMA_VERSION)
     facts.compare("recipe_sha256", stated["recipe_sha256"], build.sha256(RECIPE))
+    # A restricted source taints the build also where none of its documents could be read: quarantine speaks of it.
     restricted = any(of.restricted for of in books.sources.values())
+    restricted = restricted or any(entry["card"]["restricted"] for entry in entries.values())
     facts.compare("restricted", stated["restricted"], restricted)
     facts.compare("restricted of the shards", index["restricted"], restricted)
     facts.compare("manifest_sha256", stated["manifest_sha256"], build.sha256(DIGESTS))
