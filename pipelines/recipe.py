@@ -11,10 +11,11 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from manifests.closed_table import CLOSED, sentence
 from manifests.errors import RecipeError
 from manifests.removed import MAX_REMOVED_CHARACTERS, MAX_REMOVED_DIGITS
 from pipelines.mixture_recipe import check_mixture
@@ -26,7 +27,7 @@ PACKAGE_PREFIX = "package://"
 class Section(BaseModel):
     """A table of the recipe; closed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = CLOSED
 
 
 class BucketsSection(Section):
@@ -249,35 +250,11 @@ def parse_recipe(table: Mapping[str, Any], *, where: str) -> Recipe:
     try:
         recipe = Recipe.model_validate(table)
     except ValidationError as error:
-        raise RecipeError(_sentence(error), where=where, fix="Correct the recipe; `medtrove plan` checks it.") from None
+        raise RecipeError(
+            sentence(error, Recipe), where=where, fix="Correct the recipe; `medtrove plan` checks it."
+        ) from None
     _check_names(recipe, where)
     return recipe
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    place = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        section = Recipe if len(place) == 1 else _section_at(place[:-1])
-        known = sorted(section.model_fields) if section is not None else []
-        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}."
-        return f"unknown key {'.'.join(place)!r}; {hint}"
-    return f"{'.'.join(place)}: {first['msg']} (got {first.get('input')!r})."
-
-
-def _section_at(place: list[str]) -> type[BaseModel] | None:
-    section: type[BaseModel] = Recipe
-    for part in place:
-        if part not in section.model_fields:
-            continue  # a source's id, a rule's position: its section is already the one found
-        annotation = section.model_fields[part].annotation
-        found = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
-        inner = [kind for kind in found if get_origin(kind) is None and issubclass(kind, BaseModel)]
-        if not inner:
-            return None
-        section = inner[0]
-    return section
 
 
 def _check_names(recipe: Recipe, where: str) -> None:

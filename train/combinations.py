@@ -1,0 +1,74 @@
+"""Combinations that cannot work, refused before anything is loaded, each with its reason and the nearest that works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from manifests.errors import RecipeError
+
+if TYPE_CHECKING:
+    from train.config import RunConfig
+
+
+def check_combinations(config: RunConfig, where: str) -> None:
+    """RecipeError for the first combination that no machine can run."""
+    model, parallel, optim = config.model, config.parallel, config.optim
+    refusals = [
+        (
+            bool(model.base) == bool(model.architecture),
+            "[model] needs exactly one of base and architecture.",
+            "One is a checkpoint to go on from, the other a shape with random weights.",
+            "Give one of them.",
+        ),
+        (
+            model.quantize != "none" and config.lora.r == 0,
+            f"[model] quantize = {model.quantize!r} without [lora].",
+            "A quantised weight takes no gradient.",
+            "Set lora.r = 8, or quantize = 'none'.",
+        ),
+        (
+            model.quantize != "none" and parallel.engine == "deepspeed" and parallel.zero_stage == 3,
+            f"[model] quantize = {model.quantize!r} with ZeRO stage 3.",
+            "Stage 3 would partition quantised weights as if they were numbers (bitsandbytes#1451, peft#2016).",
+            "Set parallel.zero_stage = 2.",
+        ),
+        (
+            model.compile and parallel.engine == "deepspeed" and parallel.zero_stage > 1,
+            f"[model] compile with ZeRO stage {parallel.zero_stage}.",
+            "Gathering weights inside a compiled layer crashes (DeepSpeed#7228, #7487).",
+            "Set parallel.zero_stage = 1, or compile = false.",
+        ),
+        (
+            parallel.engine == "torch" and (parallel.tensor_parallel > 1 or parallel.sequence_parallel > 1),
+            "[parallel] the torch engine runs on one rank.",
+            "Only DeepSpeed shares tensors or sequences here.",
+            "Set engine = 'deepspeed', or tensor_parallel = sequence_parallel = 1.",
+        ),
+        (
+            parallel.tensor_parallel > 1 and parallel.zero_stage == 3,
+            f"[parallel] tensor_parallel = {parallel.tensor_parallel} with ZeRO stage 3.",
+            "DeepSpeed's AutoTP takes stages 0 to 2.",
+            "Set zero_stage = 1, or tensor_parallel = 1.",
+        ),
+        (
+            parallel.hpz > 1 and parallel.zero_stage != 3,
+            f"[parallel] hpz = {parallel.hpz} with ZeRO stage {parallel.zero_stage}.",
+            "The secondary partition is one of stage 3.",
+            "Set zero_stage = 3, or hpz = 1.",
+        ),
+        (
+            optim.min_lr > optim.lr,
+            f"[optim] min_lr = {optim.min_lr} above lr = {optim.lr}.",
+            "The schedule falls from lr to min_lr.",
+            "Swap them.",
+        ),
+        (
+            optim.warmup_steps > 0 and optim.warmup > 0,
+            f"[optim] both warmup = {optim.warmup} and warmup_steps = {optim.warmup_steps}.",
+            "They say the same thing twice.",
+            "Set one of them to 0.",
+        ),
+    ]
+    for refused, what, why, fix in refusals:
+        if refused:
+            raise RecipeError(what, where=where, why=why, fix=fix)
