@@ -8,6 +8,7 @@ under ZeRO-3 it saved empty tensors (peft#2450, #2500).
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,12 @@ _NAME = "default"
 _PARTS = ("lora_A", "lora_B", "trainable_tokens_delta")
 
 
-def attach_lora(model: Any, section: LoraSection, *, new_tokens: list[int] | None = None) -> Any:
-    """The model with adapters, everything else frozen. `new_tokens`: rows of the embedding that are trained too."""
+def attach_lora(model: Any, section: LoraSection, *, seed: int, new_tokens: list[int] | None = None) -> Any:
+    """The model with adapters, everything else frozen; the same from a seed on every rank.
+
+    `new_tokens`: rows of the embedding that are trained too.
+    """
+    import torch
     from peft import LoraConfig, TaskType, get_peft_model
 
     targets = "all-linear" if section.targets == ["all-linear"] else list(section.targets)
@@ -36,7 +41,13 @@ def attach_lora(model: Any, section: LoraSection, *, new_tokens: list[int] | Non
         trainable_token_indices=new_tokens or None,
     )
     try:
-        wrapped = get_peft_model(model, settings)
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            # peft 0.21 reads a name that transformers 5.23 is giving up
+            warnings.filterwarnings(
+                "ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning
+            )
+            torch.manual_seed(seed)
+            return get_peft_model(model, settings)
     except ValueError as error:
         if "arget modules" not in str(error):
             raise
@@ -45,7 +56,6 @@ def attach_lora(model: Any, section: LoraSection, *, new_tokens: list[int] | Non
             where="[lora] targets",
             fix=f"Name some of {', '.join(linear_names(model))}, or all-linear.",
         ) from error
-    return wrapped
 
 
 def linear_names(model: Any) -> list[str]:

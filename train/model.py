@@ -47,15 +47,24 @@ def build_model(
 
     shape = _shape(config, vocabulary=vocabulary, bos_id=bos_id, eos_id=eos_id, pad_id=pad_id)
     kind = resolve_attention(config.model.attention, shape, gpu=torch.cuda.is_available(), dtype=config.model.dtype)
+    quantization = quantization_config(config.model)
     register_attention()
     kinds = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
     frozen = config.lora.r > 0
     dtype = kinds[config.model.dtype if frozen or config.parallel.engine == "deepspeed" else "fp32"]
     if config.model.base:
         zero3 = (deepspeed_config or _zero3(config)) if partitioned else None
-        model = _load(config, shape, dtype, NAMES[kind], zero3)
+        model = _load(config, shape, dtype, NAMES[kind], zero3, quantization)
     else:
         model = _new(config, shape, dtype, NAMES[kind])
+    ahead = {type(module).__name__ for module in model.modules() if getattr(module, "is_causal", None) is False}
+    if ahead:
+        raise RecipeError(
+            f"{shape.model_type!r} looks ahead ({', '.join(sorted(ahead))}).",
+            where="[model]",
+            why="A token would be learned with itself in sight.",
+            fix="Give a causal language model.",
+        )
     model.config.pad_token_id = pad_id
     embedding = model.get_input_embeddings()
     embedding.padding_idx = None  # else the end of a text, where it is the padding id as well, would never be learned
@@ -72,10 +81,12 @@ def finish_model(model: Any, config: RunConfig, *, new_tokens: list[int] | None 
         if config.model.quantize != "none":
             for parameter in model.parameters():
                 parameter.requires_grad_(False)
-        model = attach_lora(model, config.lora, new_tokens=new_tokens)
+        model = attach_lora(model, config.lora, seed=config.run.seed, new_tokens=new_tokens)
     if config.model.recompute == "full":
         # Not reentrant: adapters in a frozen model get gradients although a layer's input needs none.
-        bare.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        # transformers 5.23 has a new name for it and warns at the old one.
+        enable = getattr(bare, "activation_checkpointing_enable", None) or bare.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
     if config.model.compile:
         for layer in decoder_layers(bare):
             layer.compile()
@@ -163,7 +174,9 @@ def _new(config: RunConfig, shape: Any, dtype: Any, attention: str) -> Any:
     return model.to(dtype)
 
 
-def _load(config: RunConfig, shape: Any, dtype: Any, attention: str, settings: Mapping[str, Any] | None) -> Any:
+def _load(
+    config: RunConfig, shape: Any, dtype: Any, attention: str, settings: Mapping[str, Any] | None, quantization: Any
+) -> Any:
     from transformers import AutoModelForCausalLM
 
     folder = base_folder(config.model)
@@ -174,7 +187,6 @@ def _load(config: RunConfig, shape: Any, dtype: Any, attention: str, settings: M
         from transformers.integrations import HfDeepSpeedConfig
 
         kept = HfDeepSpeedConfig(dict(settings))
-    quantization = quantization_config(config.model)
     if quantization is not None:
         import torch
 
