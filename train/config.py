@@ -103,6 +103,9 @@ class ParallelSection(Section):
     tensor_parallel: int = Field(1, ge=1)
     sequence_parallel: int = Field(1, ge=1)
     offload_optimizer: bool = False
+    gradients: Literal["fp32", "model"] = "fp32"
+    """Where micro-batches are added up: in fp32, or in the model's dtype, which saves 2 bytes a parameter (ZeRO 1 keeps
+    them whole on every rank) and loses small gradients. Stage 0 of DeepSpeed knows only the model's."""
     overlap_comm: bool = False
     """Off: with ZeRO 2 it has changed gradient norms (DeepSpeed#4298, #5294, #7188)."""
     hpz: int = Field(1, ge=1)

@@ -7,6 +7,7 @@ rows consumed, and it may go on with another world size or batch size.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,6 +79,39 @@ def batches(
         rows = order.rows(np.arange(begin + rank, end, world_size))
         batch = make_batch(shards, rows, rows_per_batch, rows_consumed=end)
         yield _torch(batch) if as_torch else batch
+
+
+def steps(
+    shards: Shards,
+    *,
+    rows_per_step: int,
+    micro_rows: int,
+    rank: int = 0,
+    world_size: int = 1,
+    start_row: int = 0,
+    epoch: int = 0,
+    seed: int = 0,
+) -> Iterator[list[Batch]]:
+    """This rank's micro-batches of every step of an epoch, as tensors, from row `start_row` on.
+
+    Step t has the rows at positions [t * rows_per_step, (t + 1) * rows_per_step) whatever the world size; every step
+    has equally many micro-batches, the last one's filled up with rows that teach nothing.
+    """
+    assert rows_per_step % (micro_rows * world_size) == 0, "a step is whole micro-batches on every rank"
+    accumulation = rows_per_step // (micro_rows * world_size)
+    parts = batches(
+        shards,
+        rows_per_batch=micro_rows,
+        rank=rank,
+        world_size=world_size,
+        start_row=start_row,
+        epoch=epoch,
+        seed=seed,
+        as_torch=True,
+    )
+    while step := list(itertools.islice(parts, accumulation)):
+        filler = make_batch(shards, [], micro_rows, rows_consumed=step[-1].rows_consumed)
+        yield step + [_torch(filler)] * (accumulation - len(step))
 
 
 def make_batch(shards: Shards, rows: npt.ArrayLike, n_rows: int, *, rows_consumed: int) -> Batch:

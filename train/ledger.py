@@ -1,0 +1,143 @@
+"""The books of a run: tokens consumed by source beside what the shards hold, in `consumed.json`.
+
+Counted are stored tokens, padding not among them, of every row a step used: what `index.json` counts. At the end of
+an epoch the two are equal to the token, or `audit` names the source and the difference. The file is rewritten whole
+with every checkpoint and says what that checkpoint has consumed; a takedown reads it to know which runs saw which
+shards.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import BuildError
+from manifests.identity import fingerprint
+from manifests.store import Store
+from mixing.reader import Shards
+
+CONSUMED = "consumed.json"
+
+
+@dataclass(slots=True)
+class Epoch:
+    """One pass over the shards."""
+
+    epoch: int
+    planned_rows: int
+    planned_by_source: dict[str, int]
+    rows_done: int = 0
+    tokens_by_source: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def closed(self) -> bool:
+        """All rows were had, and every source's tokens are what the shards hold."""
+        return self.rows_done == self.planned_rows and not self.differences()
+
+    def differences(self) -> dict[str, int]:
+        """Tokens consumed minus planned, of the sources where they differ."""
+        names = sorted(self.planned_by_source.keys() | self.tokens_by_source.keys())
+        found = {name: self.tokens_by_source.get(name, 0) - self.planned_by_source.get(name, 0) for name in names}
+        return {name: difference for name, difference in found.items() if difference}
+
+
+class Ledger:
+    """Rows and tokens a run has consumed, epoch by epoch."""
+
+    def __init__(self, shards: Shards, *, epochs: int, manifest_sha256: str = "") -> None:
+        self.shards_fingerprint = shards_fingerprint(shards)
+        self.manifest_sha256 = manifest_sha256
+        self.sources = list(shards.sources)
+        self.planned_epochs = epochs
+        self.epochs: list[Epoch] = []
+        self._rows = len(shards)
+        self._planned = {name: n for name, n in shards.index["totals"]["tokens_by_source"].items() if n}
+
+    def begin(self, epoch: int, *, rows_done: int = 0, tokens_by_source: Mapping[str, int] | None = None) -> None:
+        """Open the books of an epoch, where a checkpoint left them; those before it were closed to get here."""
+        for number in range(len(self.epochs), epoch):
+            self.epochs.append(Epoch(number, self._rows, dict(self._planned), self._rows, dict(self._planned)))
+        del self.epochs[epoch:]
+        self.epochs.append(Epoch(epoch, self._rows, dict(self._planned), rows_done, dict(tokens_by_source or {})))
+
+    def add(self, tokens: Sequence[float], *, rows_done: int) -> None:
+        """Enter a step: tokens of all ranks in the order of `sources`, and the rows of the epoch had by then."""
+        now = self.epochs[-1]
+        assert rows_done > now.rows_done, "a step consumes rows"
+        now.rows_done = rows_done
+        for name, n in zip(self.sources, tokens, strict=True):
+            if n:
+                now.tokens_by_source[name] = now.tokens_by_source.get(name, 0) + round(n)
+
+    @property
+    def tokens(self) -> int:
+        """Stored tokens of the run so far."""
+        return sum(sum(epoch.tokens_by_source.values()) for epoch in self.epochs)
+
+    @property
+    def closed(self) -> bool:
+        """Every epoch of the run is over and its books close."""
+        return len(self.epochs) == self.planned_epochs and all(epoch.closed for epoch in self.epochs)
+
+    def write(self, run: Path, *, restricted: bool) -> None:
+        """Write `consumed.json` whole."""
+        facts = {
+            "shards_fingerprint": self.shards_fingerprint,
+            "manifest_sha256": self.manifest_sha256,
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "planned_epochs": self.planned_epochs,
+            "closed": self.closed,
+        }
+        Store(run, mode=0o600 if restricted else None).write_json(CONSUMED, facts)
+
+
+def shards_fingerprint(shards: Shards) -> str:
+    """What the shards are, by the sha256 of their files; another byte anywhere is another fingerprint."""
+    return fingerprint([shard["sha256"] for shard in shards.index["shards"]])
+
+
+def read_consumed(run: Path) -> dict[str, Any]:
+    """The parsed `consumed.json` of a run."""
+    path = run / CONSUMED
+    try:
+        facts: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise BuildError(
+            f"no {CONSUMED} here.",
+            where=str(run),
+            why="It is written with the first checkpoint of a run.",
+            fix="Give the folder of a run with --run DIR.",
+        ) from None
+    except ValueError:
+        raise BuildError("is not JSON.", where=str(path), fix="Restore it from a copy.") from None
+    return facts
+
+
+def audit(run: Path, shards: Shards | None = None) -> list[str]:
+    """What does not close in a run's books, a sentence each; none if every token was consumed exactly once an epoch.
+
+    With the shards at hand the plan is read from them again instead of being believed.
+    """
+    facts = read_consumed(run)
+    problems = []
+    if shards is not None and facts["shards_fingerprint"] != shards_fingerprint(shards):
+        problems.append("The shards are not those of the run: their fingerprint differs.")
+        shards = None
+    for entry in facts["epochs"]:
+        epoch = Epoch(**entry)
+        if shards is not None:
+            epoch.planned_rows = len(shards)
+            epoch.planned_by_source = {n: t for n, t in shards.index["totals"]["tokens_by_source"].items() if t}
+        if epoch.rows_done != epoch.planned_rows:
+            problems.append(f"Epoch {epoch.epoch}: {epoch.rows_done:,} of {epoch.planned_rows:,} rows were consumed.")
+        for source, difference in epoch.differences().items():
+            problems.append(
+                f"Epoch {epoch.epoch}: {source} has {epoch.tokens_by_source.get(source, 0):,} tokens consumed and "
+                f"{epoch.planned_by_source.get(source, 0):,} planned: {difference:+,}."
+            )
+    if len(facts["epochs"]) != facts["planned_epochs"]:
+        problems.append(f"{len(facts['epochs'])} of {facts['planned_epochs']} epochs were begun.")
+    return problems
