@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 def check_combinations(config: RunConfig, where: str) -> None:
     """RecipeError for the first combination that no machine can run."""
-    model, parallel, optim = config.model, config.parallel, config.optim
+    model, parallel, optim, cluster = config.model, config.parallel, config.optim, config.cluster
+    shared = parallel.tensor_parallel * parallel.sequence_parallel
+    per_node = cluster.ranks_per_node or cluster.gpus_per_node or 1
     refusals = [
         (
             bool(model.base) == bool(model.architecture),
@@ -67,6 +69,36 @@ def check_combinations(config: RunConfig, where: str) -> None:
             f"[optim] both warmup = {optim.warmup} and warmup_steps = {optim.warmup_steps}.",
             "They say the same thing twice.",
             "Set one of them to 0.",
+        ),
+        (
+            parallel.offload_optimizer and (parallel.engine == "torch" or parallel.zero_stage == 0),
+            "[parallel] offload_optimizer without ZeRO.",
+            "DeepSpeed moves the states that a stage from 1 on owns.",
+            "Set engine = 'deepspeed' and zero_stage = 1, or offload_optimizer = false.",
+        ),
+        (
+            model.quantize != "none" and parallel.tensor_parallel > 1,
+            f"[model] quantize = {model.quantize!r} with tensor_parallel = {parallel.tensor_parallel}.",
+            "A quantised matrix cannot be cut: its scales belong to whole rows and blocks.",
+            "Set tensor_parallel = 1; the adapters are small enough for ZeRO stage 2.",
+        ),
+        (
+            parallel.hpz > 1 and per_node % parallel.hpz != 0,
+            f"[parallel] hpz = {parallel.hpz} with {per_node} ranks in a node.",
+            "The secondary partition lies within a node.",
+            f"Set hpz = {per_node}, or gpus_per_node to a multiple of {parallel.hpz}.",
+        ),
+        (
+            shared > 1 and cluster.nodes * per_node % shared != 0,
+            f"[parallel] tensor_parallel x sequence_parallel = {shared} with {cluster.nodes * per_node} ranks.",
+            "Every model needs as many ranks as it is cut into.",
+            f"Set [cluster] to a multiple of {shared} ranks.",
+        ),
+        (
+            bool(config.published.layout) and len(config.published.layout) != 3,
+            f"[published] layout has {len(config.published.layout)} numbers.",
+            "It is tensor, pipeline and data parallelism.",
+            "Give three numbers, or none.",
         ),
     ]
     for refused, what, why, fix in refusals:

@@ -58,6 +58,8 @@ class DataSection(Section):
     """A build folder, a folder of shards, or `latest` below ./build."""
     sequence_length: int = Field(ge=1)
     """Of the shards; others are refused. Whether the seed published it stands in `[published]`."""
+    recipe: str = ""
+    """The recipe whose build this is meant for: where there are no shards yet, `plan` takes its expected tokens."""
     epochs: int = Field(1, ge=1)
     seed: int = 0
     """Of the order of epochs after the first, which is the order of the files."""
@@ -198,6 +200,8 @@ class PublishedSection(Section):
     """Paper or repository."""
     sequence_length: bool = False
     """True: the seed published it; false: our choice."""
+    layout: list[int] = []
+    """Tensor, pipeline and data parallelism as published, for the Megatron launch file."""
     ours: list[str] = []
     """Keys that nobody published, with their reason in a comment of the file."""
 

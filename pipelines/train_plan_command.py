@@ -1,0 +1,68 @@
+"""`medtrove train plan PRESET`: what a run needs and takes, before anything is loaded; works without torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from manifests.errors import RecipeError
+from pipelines.command_line import JsonOption, plan_for, print_json, screen
+
+if TYPE_CHECKING:
+    from train.plan import Tokens
+
+
+def plan(
+    preset: Annotated[str, typer.Argument(help="Name of a preset, or the path of a TOML file.")] = "sample",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")] = None,
+    shards: Annotated[str, typer.Option("--shards", help="A build folder or its shards; default: the preset's.")] = "",
+    recipe: Annotated[str, typer.Option("--recipe", help="Plan for what this recipe would build.")] = "",
+    storage: Annotated[float, typer.Option("--storage", min=0.001, help="GB/s into the checkpoint folder.")] = 10.0,
+    table: Annotated[str, typer.Option("--table", help="`medalpaca`: its memory table beside ours, Markdown.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether PRESET fits, how long it takes, what checkpoints and network cost; exit 1 if it does not fit."""
+    from train.config import load_config
+    from train.medalpaca_table import table_facts, table_markdown
+    from train.plan_screen import plan_facts, plan_of, plan_screen, shards_folder
+
+    if table:
+        if table != "medalpaca":
+            raise RecipeError(f"there is no table {table!r}.", where="--table", fix="Write --table medalpaca.")
+        print_json(table_facts()) if as_json else typer.echo(table_markdown(), nl=False)
+        return
+    config = load_config(preset, set_ or [])
+    wanted = recipe or ("" if shards else config.data.recipe)
+    tokens = None
+    if recipe or (wanted and shards_folder(config) is None):
+        tokens = tokens_of_recipe(wanted)
+    found = plan_of(config, tokens, shards=shards, storage=storage)
+    if as_json:
+        print_json(plan_facts(found))
+    else:
+        screen().print(plan_screen(found), highlight=False)
+    if not found.fits:
+        raise typer.Exit(1)
+
+
+def tokens_of_recipe(name: str) -> Tokens:
+    """The tokens a recipe is expected to train on, by source; RecipeError where it cannot say."""
+    from pipelines.outlook import outlook
+    from train.plan import Tokens
+
+    planned = plan_for(name, "", [])
+    found = outlook(planned)
+    by_source = {row.source: row.effective_tokens for row in found.sources if row.effective_tokens}
+    if not by_source:
+        raise RecipeError(
+            "the recipe does not say how many tokens it expects.",
+            where=name,
+            why="Days and steps come from them.",
+            fix="Build it and plan with --shards.",
+        )
+    return Tokens(
+        by_source=by_source,
+        origin=f"expected of the recipe {planned.recipe.name}",
+        sequence_length=planned.recipe.mixture.sequence_length,
+    )
