@@ -53,10 +53,12 @@ def pack_conversations(
     form: Template,
     encoder: Encoder,
     row_tokens: int,
+    longest: int = 0,
 ) -> PackedConversations:
     """Best-fit rows of `row_tokens` for these conversations in this form.
 
-    Begin and end tokens are those of the form, whatever the encoder was asked for documents.
+    One of more than `longest` tokens leaves as too long; 0: one that no row holds. Begin and end tokens are those of
+    the form, whatever the encoder was asked for documents.
     """
     if not form.stop and encoder.eos_id is None:
         raise RecipeError(
@@ -82,7 +84,7 @@ def pack_conversations(
     encoder.start_block()
     encoded, learn = _encode(encoder, rendered)
     lengths = encoded.lengths
-    fits = lengths <= row_tokens
+    fits = lengths <= min(longest or row_tokens, row_tokens)
     left += [Left(keys[i], "template.too_long", int(lengths[i])) for i in np.flatnonzero(~fits).tolist()]
     kept = np.repeat(fits, lengths)
     offsets = np.concatenate(([0], np.cumsum(lengths[fits])))

@@ -17,11 +17,14 @@ from mixing.tokenizer_file import CARD, CONFIG, added_token, parse_table, read_c
 SPECIAL_MAP = "special_tokens_map.json"
 
 
-def extend(path: str, names: Sequence[str], output: str | Path, *, form: Template | None = None) -> dict[str, Any]:
+def extend(
+    path: str, names: Sequence[str], output: str | Path, *, form: Template | None = None, mode: int | None = None
+) -> dict[str, Any]:
     """Write `tokenizer.json` and its config with these special tokens to the folder `output`; what was added.
 
-    `form` adds the tokens of a chat template and writes it as `chat_template`. Text that spells no new token has the
-    ids it had. RecipeError for a name that is a token of the vocabulary already, which text can make.
+    `mode` is that of the files; those of restricted text are 0600 whatever it says. `form` adds the
+    tokens of a chat template and writes it as `chat_template`. Text that spells no new token has the ids it had.
+    RecipeError for a name that is a token of the vocabulary already, which text can make.
     """
     content = read_file(path)
     table = parse_table(content, path)
@@ -36,8 +39,7 @@ def extend(path: str, names: Sequence[str], output: str | Path, *, form: Templat
     changed["added_tokens"] += [added_token(name, number) for name, number in new.items()]
     _check_unchanged(path, library, load_library(changed, path))
     about = _card(path)
-    mode = 0o600 if about.get("restricted") else None
-    store = Store(output, mode=mode)
+    store = Store(output, mode=0o600 if about.get("restricted") else mode)
     # Pretty or in one line, as it was: a person compares the two files.
     written = json.dumps(changed, ensure_ascii=False, indent=2) if b"\n" in content.strip() else _compact(changed)
     with store.writing("tokenizer.json") as stream:

@@ -49,6 +49,8 @@ class ModelSection(Section):
     """torch.compile of each decoder layer; ZeRO stage 0 and 1 only."""
     quantize: Literal["none", "8bit", "4bit"] = "none"
     """Of a frozen base under LoRA (bitsandbytes); ZeRO stages 0 to 2."""
+    tf32: bool = False
+    """Products of fp32 matrices in TensorFloat-32, on GPUs that have it (Ampere and newer)."""
 
 
 class DataSection(Section):
@@ -58,8 +60,6 @@ class DataSection(Section):
     """A build folder, a folder of shards, or `latest` below ./build."""
     sequence_length: int = Field(ge=1)
     """Of the shards; others are refused. Whether the seed published it stands in `[published]`."""
-    recipe: str = ""
-    """The recipe whose build this is meant for: where there are no shards yet, `plan` takes its expected tokens."""
     epochs: int = Field(1, ge=1)
     seed: int = 0
     """Of the order of epochs after the first, which is the order of the files."""
@@ -105,9 +105,6 @@ class ParallelSection(Section):
     tensor_parallel: int = Field(1, ge=1)
     sequence_parallel: int = Field(1, ge=1)
     offload_optimizer: bool = False
-    gradients: Literal["fp32", "model"] = "fp32"
-    """Where micro-batches are added up: in fp32, or in the model's dtype, which saves 2 bytes a parameter (ZeRO 1 keeps
-    them whole on every rank) and loses small gradients. Stage 0 of DeepSpeed knows only the model's."""
     overlap_comm: bool = False
     """Off: with ZeRO 2 it has changed gradient norms (DeepSpeed#4298, #5294, #7188)."""
     hpz: int = Field(1, ge=1)
@@ -137,6 +134,11 @@ class SftSection(Section):
     validation_fraction: float = Field(0.0, ge=0, lt=0.5)
     loss: Literal["token", "conversation"] = "token"
     """What counts the same: every learned token, or every conversation."""
+    tokenizer: str = ""
+    """A tokenizer.json, or its folder; empty: the base's own."""
+    added_tokens: list[int] = []
+    """Ids that the base never saw; found by `medtrove sft`, which writes them here: their rows begin as the mean of
+    the others, and are trained under LoRA too."""
 
 
 class RunSection(Section):
@@ -200,8 +202,6 @@ class PublishedSection(Section):
     """Paper or repository."""
     sequence_length: bool = False
     """True: the seed published it; false: our choice."""
-    layout: list[int] = []
-    """Tensor, pipeline and data parallelism as published, for the Megatron launch file."""
     ours: list[str] = []
     """Keys that nobody published, with their reason in a comment of the file."""
 
