@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import BuildError, RecipeError
+from train.added_tokens import train_rows
 from train.config import LoraSection
 
 WEIGHTS = "adapter_model.safetensors"
@@ -38,7 +39,6 @@ def attach_lora(model: Any, section: LoraSection, *, seed: int, new_tokens: list
         lora_dropout=section.dropout,
         target_modules=targets,
         bias="none",
-        trainable_token_indices=new_tokens or None,
     )
     try:
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
@@ -47,7 +47,7 @@ def attach_lora(model: Any, section: LoraSection, *, seed: int, new_tokens: list
                 "ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning
             )
             torch.manual_seed(seed)
-            return get_peft_model(model, settings)
+            wrapped = get_peft_model(model, settings)
     except ValueError as error:
         if "arget modules" not in str(error):
             raise
@@ -56,6 +56,9 @@ def attach_lora(model: Any, section: LoraSection, *, seed: int, new_tokens: list
             where="[lora] targets",
             fix=f"Name some of {', '.join(linear_names(model))}, or all-linear.",
         ) from error
+    if new_tokens:
+        train_rows(wrapped, new_tokens)
+    return wrapped
 
 
 def linear_names(model: Any) -> list[str]:

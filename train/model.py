@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from manifests.errors import RecipeError
+from train.added_tokens import add_tokens
 from train.attention import NAMES, register_attention, resolve_attention
 from train.base import base_folder, check_weights, read_shape
 from train.config import RunConfig
@@ -65,13 +66,15 @@ def build_model(
             why="A token would be learned with itself in sight.",
             fix="Give a causal language model.",
         )
+    if config.sft.added_tokens:
+        add_tokens(model, config.sft.added_tokens, vocabulary)
     model.config.pad_token_id = pad_id
     embedding = model.get_input_embeddings()
     embedding.padding_idx = None  # else the end of a text, where it is the padding id as well, would never be learned
     repair_rotary(model)
     add_loss(model)
     model.train()
-    return finish_model(model, config) if adapters else model
+    return finish_model(model, config, new_tokens=config.sft.added_tokens) if adapters else model
 
 
 def finish_model(model: Any, config: RunConfig, *, new_tokens: list[int] | None = None) -> Any:
@@ -142,7 +145,7 @@ def _shape(config: RunConfig, *, vocabulary: int, bos_id: int | None, eos_id: in
             why="Documents packed into one row would see each other.",
             fix="Use Llama, Mistral, Qwen, Gemma, OPT or another family with transformers' attention interface.",
         )
-    if shape.vocab_size < vocabulary:
+    if max([shape.vocab_size, *(one + 1 for one in config.sft.added_tokens)]) < vocabulary:
         raise RecipeError(
             f"the base knows {shape.vocab_size:,} tokens, the shards use {vocabulary:,}.",
             where=where,
