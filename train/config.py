@@ -60,6 +60,8 @@ class DataSection(Section):
     """A build folder, a folder of shards, or `latest` below ./build."""
     sequence_length: int = Field(ge=1)
     """Of the shards; others are refused. Whether the seed published it stands in `[published]`."""
+    recipe: str = ""
+    """The recipe whose build this is meant for: where there are no shards yet, `plan` takes its expected tokens."""
     epochs: int = Field(1, ge=1)
     seed: int = 0
     """Of the order of epochs after the first, which is the order of the files."""
@@ -105,6 +107,9 @@ class ParallelSection(Section):
     tensor_parallel: int = Field(1, ge=1)
     sequence_parallel: int = Field(1, ge=1)
     offload_optimizer: bool = False
+    gradients: Literal["fp32", "model"] = "fp32"
+    """Where micro-batches are added up: in fp32, or in the model's dtype, which saves 2 bytes a parameter (ZeRO 1 keeps
+    them whole on every rank) and loses small gradients. Stage 0 of DeepSpeed knows only the model's."""
     overlap_comm: bool = False
     """Off: with ZeRO 2 it has changed gradient norms (DeepSpeed#4298, #5294, #7188)."""
     hpz: int = Field(1, ge=1)
@@ -202,6 +207,8 @@ class PublishedSection(Section):
     """Paper or repository."""
     sequence_length: bool = False
     """True: the seed published it; false: our choice."""
+    layout: list[int] = []
+    """Tensor, pipeline and data parallelism as published, for the Megatron launch file."""
     ours: list[str] = []
     """Keys that nobody published, with their reason in a comment of the file."""
 
