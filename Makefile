@@ -2,10 +2,11 @@
 FITS = $(shell $(1) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(1))
 PYTHON ?= $(or $(firstword $(call FITS,python3.11) $(call FITS,python3)),python3)
 RECIPE ?= sample
+PRESET ?= sample
 MEDTROVE = .venv/bin/medtrove
 ROOMS = manifests scrapers filters dedup mixing train pipelines
 
-.PHONY: setup setup-dev corpus plan report verify test test-slow test-ocr check bench clean
+.PHONY: setup setup-dev setup-train corpus plan report verify pretrain sft test test-slow test-ocr check bench clean
 
 setup:
 	@$(PYTHON) -I pipelines/bootstrap.py core
@@ -22,6 +23,15 @@ report: setup
 verify: setup
 	@$(MEDTROVE) verify
 
+setup-train:
+	@$(PYTHON) -I pipelines/bootstrap.py core train
+
+pretrain: setup-train
+	@$(MEDTROVE) pretrain $(PRESET)
+
+sft: setup-train
+	@$(MEDTROVE) sft $(PRESET)
+
 setup-dev:
 	@$(PYTHON) -I pipelines/bootstrap.py core dev
 
@@ -29,7 +39,8 @@ test: setup-dev
 	@.venv/bin/pytest -q -n 2 -m "not slow" --cov --cov-report=
 	@for room in $(ROOMS); do printf '%-10s %s %% covered\n' $$room $$(.venv/bin/coverage report --include "$$room/*" --format=total); done
 
-test-slow: setup-dev
+test-slow:
+	@$(PYTHON) -I pipelines/bootstrap.py core dev train
 	@.venv/bin/pytest -n 2 -m slow || [ $$? -eq 5 ]
 
 test-ocr:

@@ -28,6 +28,7 @@ from pipelines.inspect_command import inspect
 from pipelines.sources_command import sources_app
 from pipelines.text_command import text
 from pipelines.tokenizer_command import tokenizer_app, train_tokenizer
+from pipelines.train_command import pretrain, train_app
 
 app = typer.Typer(
     name="medtrove",
@@ -42,6 +43,8 @@ app.command()(text)
 app.add_typer(tokenizer_app, name="tokenizer")
 app.command()(train_tokenizer)
 app.command()(inspect)
+app.add_typer(train_app, name="train", no_args_is_help=True)
+app.command()(pretrain)
 
 
 @app.command()

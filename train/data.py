@@ -8,7 +8,7 @@ rows consumed, and it may go on with another world size or batch size.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def steps(
     epoch: int = 0,
     seed: int = 0,
 ) -> Iterator[list[Batch]]:
-    """This rank's micro-batches of every step of an epoch, as tensors, from row `start_row` on.
+    """This rank's micro-batches of every step of an epoch, from row `start_row` on.
 
     Step t has the rows at positions [t * rows_per_step, (t + 1) * rows_per_step) whatever the world size; every step
     has equally many micro-batches, the last one's filled up with rows that teach nothing.
@@ -107,11 +107,39 @@ def steps(
         start_row=start_row,
         epoch=epoch,
         seed=seed,
-        as_torch=True,
     )
     while step := list(itertools.islice(parts, accumulation)):
         filler = make_batch(shards, [], micro_rows, rows_consumed=step[-1].rows_consumed)
-        yield step + [_torch(filler)] * (accumulation - len(step))
+        yield step + [filler] * (accumulation - len(step))
+
+
+def all_steps(
+    shards: Shards,
+    *,
+    epochs: int,
+    epoch: int = 0,
+    start_row: int = 0,
+    rows_per_step: int,
+    micro_rows: int,
+    rank: int = 0,
+    world_size: int = 1,
+    seed: int = 0,
+) -> Iterator[tuple[int, int, list[Batch]]]:
+    """`steps` of a whole run, from row `start_row` of `epoch` on, each with its epoch and the row it begins at."""
+    for number in range(epoch, epochs):
+        begin = start_row if number == epoch else 0
+        for step in steps(
+            shards,
+            rows_per_step=rows_per_step,
+            micro_rows=micro_rows,
+            rank=rank,
+            world_size=world_size,
+            start_row=begin,
+            epoch=number,
+            seed=seed,
+        ):
+            yield number, begin, step
+            begin = step[-1].rows_consumed
 
 
 def make_batch(shards: Shards, rows: npt.ArrayLike, n_rows: int, *, rows_consumed: int) -> Batch:
@@ -170,6 +198,16 @@ def _documents(rows: Rows) -> tuple[Int64Array, Int64Array]:
     segments = np.repeat(numbers, lengths).reshape(n_rows, width)
     positions = np.arange(n_rows * width) - np.repeat(starts, lengths)
     return segments, positions.reshape(n_rows, width)
+
+
+def counts(step: Sequence[Batch], n_sources: int) -> list[float]:
+    """Labels of a step that are learned, then its stored tokens by source; this rank's."""
+    learned, tokens = 0, np.zeros(n_sources, dtype=np.int64)
+    for batch in step:
+        learned += int((np.asarray(batch.labels) != IGNORED).sum())
+        source = np.asarray(batch.source)
+        np.add.at(tokens, source[source != FILLER], np.asarray(batch.tokens)[source != FILLER])
+    return [float(learned), *tokens.astype(float).tolist()]
 
 
 def _torch(batch: Batch) -> Batch:

@@ -111,6 +111,13 @@ def leave() -> None:
         torch.distributed.destroy_process_group()
 
 
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Seed torch for one step of one rank, so that a resumed run draws (dropout) what the whole run would have."""
+    import torch
+
+    torch.manual_seed((seed * 1_000_003 + step) * 4_099 + rank)
+
+
 def _silence() -> None:
     """Third parties' warnings that nobody who trains can act on, by their text."""
     # DeepSpeed 0.19.8 calls what torch 2.13 renamed.

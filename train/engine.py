@@ -58,7 +58,7 @@ class Engine(Protocol):
     def train_step(
         self, micro_batches: Sequence[Batch], *, lr: float, global_tokens: int, norm_limit: float = math.inf
     ) -> StepResult:
-        """One step of the optimizer over this rank's micro-batches, as many as `accumulation`, tensors on the CPU.
+        """One step of the optimizer over this rank's micro-batches, as many as `accumulation`.
 
         `global_tokens`: labels of the whole step that are learned, on all ranks.
         """

@@ -43,6 +43,18 @@ class Epoch:
         found = {name: self.tokens_by_source.get(name, 0) - self.planned_by_source.get(name, 0) for name in names}
         return {name: difference for name, difference in found.items() if difference}
 
+    def problems(self) -> list[str]:
+        """What does not close, a sentence each."""
+        found = []
+        if self.rows_done != self.planned_rows:
+            found.append(f"Epoch {self.epoch}: {self.rows_done:,} of {self.planned_rows:,} rows were consumed.")
+        for source, difference in self.differences().items():
+            found.append(
+                f"Epoch {self.epoch}: {source} has {self.tokens_by_source.get(source, 0):,} tokens consumed and "
+                f"{self.planned_by_source.get(source, 0):,} planned: {difference:+,}."
+            )
+        return found
+
 
 class Ledger:
     """Rows and tokens a run has consumed, epoch by epoch."""
@@ -131,13 +143,7 @@ def audit(run: Path, shards: Shards | None = None) -> list[str]:
         if shards is not None:
             epoch.planned_rows = len(shards)
             epoch.planned_by_source = {n: t for n, t in shards.index["totals"]["tokens_by_source"].items() if t}
-        if epoch.rows_done != epoch.planned_rows:
-            problems.append(f"Epoch {epoch.epoch}: {epoch.rows_done:,} of {epoch.planned_rows:,} rows were consumed.")
-        for source, difference in epoch.differences().items():
-            problems.append(
-                f"Epoch {epoch.epoch}: {source} has {epoch.tokens_by_source.get(source, 0):,} tokens consumed and "
-                f"{epoch.planned_by_source.get(source, 0):,} planned: {difference:+,}."
-            )
+        problems += epoch.problems()
     if len(facts["epochs"]) != facts["planned_epochs"]:
         problems.append(f"{len(facts['epochs'])} of {facts['planned_epochs']} epochs were begun.")
     return problems

@@ -1,0 +1,92 @@
+"""The commands `medtrove pretrain` and `medtrove train ...`: from shards to a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from manifests.errors import CheckFailed
+from pipelines.command_line import JsonOption, print_json, screen
+
+train_app = typer.Typer(help="Plan, check and export training runs.")
+
+PresetArgument = Annotated[str, typer.Argument(help="Name of a shipped preset, or the path of a TOML file.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")]
+ShardsOption = Annotated[str, typer.Option("--shards", help="A build's folder, or its shards; default: the preset's.")]
+RunOption = Annotated[str, typer.Option("--run", help="The run's folder; default: ./runs/NAME@SHARDS.")]
+ResumeOption = Annotated[str, typer.Option("--resume", help="auto: the newest checkpoint; none: refuse one; a folder.")]
+RanksOption = Annotated[int, typer.Option("--ranks", min=0, help="Ranks on this machine; 0: as [cluster] says.")]
+
+
+def pretrain(
+    preset: PresetArgument = "sample",
+    overrides: SetOption = None,
+    shards: ShardsOption = "",
+    run: RunOption = "",
+    resume: ResumeOption = "auto",
+    ranks: RanksOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Train PRESET on the shards of a build: every token once an epoch, from where an earlier try stopped."""
+    from mixing.reader import open_shards
+    from pipelines.train_needs import check_needs
+    from train.config import load_config
+    from train.launch import launch, local_ranks
+    from train.ledger import read_consumed
+    from train.run_folder import CONFIG, check_shards, find_shards, open_run, read_run, run_folder
+
+    config = load_config(preset, overrides or [])
+    opened = open_shards(find_shards(shards or config.data.shards))
+    check_shards(config, opened)
+    check_needs(config)
+    n_ranks = ranks or local_ranks(config)
+    folder = Path(run) if run else run_folder(config, opened)
+    open_run(folder, config, shards=opened.folder, restricted=opened.restricted, status="starting")
+    if not as_json:
+        tokens = opened.index["totals"]["tokens"]
+        screen().print(
+            f"[bold]{config.name}[/bold]: {config.description}\n"
+            f"{tokens:,} tokens in {len(opened):,} rows of {opened.sequence_length:,}, {config.data.epochs} epoch"
+            f"{'s' if config.data.epochs > 1 else ''}; {n_ranks} rank{'s' if n_ranks > 1 else ''}; run {folder}"
+            + (" (restricted)" if opened.restricted else ""),
+            highlight=False,
+        )
+    arguments = ["--config", str(folder / CONFIG), "--shards", str(opened.folder), "--run-folder", str(folder)]
+    code = launch("train.pretrain", [*arguments, "--resume", resume], n_ranks=n_ranks, run=folder)
+    if as_json and code == 0:
+        print_json(read_run(folder) | {"consumed": read_consumed(folder)})
+    elif code == 0:
+        screen().print(f"Done: {folder}/checkpoints; `medtrove train audit --run {folder}` closes the books.")
+    raise typer.Exit(code)
+
+
+@train_app.command()
+def audit(
+    run: Annotated[Path, typer.Option("--run", help="The run's folder.")],
+    shards: ShardsOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what a run consumed of every source with what its shards hold; exit 1 on any difference."""
+    from mixing.reader import open_shards
+    from train.ledger import audit as audit_run
+    from train.ledger import read_consumed
+    from train.run_folder import find_shards, read_run
+
+    consumed = read_consumed(run)
+    folder = Path(shards) if shards else Path(read_run(run)["shards"])
+    opened = open_shards(find_shards(str(folder))) if folder.exists() else None
+    problems = audit_run(run, opened)
+    if as_json:
+        print_json({"run": str(run), "problems": problems, "shards_read": opened is not None, **consumed})
+    elif not problems:
+        by_source = consumed["epochs"][-1]["tokens_by_source"]
+        for source, tokens in sorted(by_source.items()):
+            screen().print(f"  {source:<18} {tokens:>16,} tokens, as planned", highlight=False)
+        against = "as the shards' index counts them" if opened is not None else "by the run's own plan; no shards here"
+        screen().print(f"Closed: {len(consumed['epochs'])} epoch(s), {against}.", highlight=False)
+    if problems:
+        raise CheckFailed(
+            "the books do not close. " + " ".join(problems), where=str(run), why="Tokens were consumed twice or never."
+        )

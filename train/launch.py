@@ -1,0 +1,64 @@
+"""Start the ranks of a run on this machine, wait for them, and say how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from train.config import RunConfig
+from train.signals import EXIT_STOPPED, STOPPED
+
+
+def local_ranks(config: RunConfig) -> int:
+    """Ranks of one node: as `[cluster]` says, else one for each GPU, else one."""
+    cluster = config.cluster
+    if config.parallel.engine == "torch":
+        return 1
+    return cluster.ranks_per_node or cluster.gpus_per_node or 1
+
+
+def command(module: str, arguments: Sequence[str], *, n_ranks: int) -> list[str]:
+    """What starts `n_ranks` of a module on this machine, on a free port."""
+    if n_ranks == 1:
+        return [sys.executable, "-m", module, *arguments]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n_ranks)]
+    return [*launcher, "-m", module, *arguments]
+
+
+def environment(n_ranks: int) -> dict[str, str]:
+    """Of the ranks: the cores shared out, and room for one rank's long work while the others wait."""
+    found = dict(os.environ)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found.setdefault("OMP_NUM_THREADS", str(max(1, cores // n_ranks)))
+    found.setdefault("DEEPSPEED_TIMEOUT", "60")
+    found.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    found.setdefault("TOKENIZERS_PARALLELISM", "false")
+    return found
+
+
+def launch(module: str, arguments: Sequence[str], *, n_ranks: int, run: Path) -> int:
+    """Run the ranks to their end: 0 done, 85 stopped and resumable, otherwise the failure's code.
+
+    A signal to this process goes on to the ranks, which finish their step, save and leave.
+    """
+    ranks = subprocess.Popen(command(module, arguments, n_ranks=n_ranks), env=environment(n_ranks))
+    before = {
+        number: signal.signal(number, lambda received, _: ranks.send_signal(received))
+        for number in (signal.SIGTERM, signal.SIGUSR1)
+    }
+    try:
+        while True:
+            try:
+                code = ranks.wait()
+                break
+            except KeyboardInterrupt:
+                # The terminal has sent it to the ranks as well; what they have saved stays.
+                continue
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return EXIT_STOPPED if code in (0, EXIT_STOPPED) and (run / STOPPED).exists() else code
