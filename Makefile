@@ -30,7 +30,7 @@ pretrain: setup-train
 	@$(MEDTROVE) pretrain $(PRESET)
 
 sft: setup-train
-	@$(MEDTROVE) sft $(PRESET)
+	@$(MEDTROVE) sft $(SFT)
 
 setup-dev:
 	@$(PYTHON) -I pipelines/bootstrap.py core dev

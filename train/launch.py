@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from train.config import RunConfig
-from train.signals import EXIT_STOPPED, STOPPED
+from train.signals import EXIT_STOPPED, SAVE_AND_EXIT, STOPPED
 
 
 def local_ranks(config: RunConfig) -> int:
@@ -43,22 +43,37 @@ def environment(n_ranks: int) -> dict[str, str]:
 def launch(module: str, arguments: Sequence[str], *, n_ranks: int, run: Path) -> int:
     """Run the ranks to their end: 0 done, 85 stopped and resumable, otherwise the failure's code.
 
-    A signal to this process goes on to the ranks, which finish their step, save and leave.
+    A signal here, or Ctrl-C, asks the ranks to finish their step, save and leave; a second Ctrl-C ends them at once.
+    Torch's launcher would give them 30 seconds for that, less than a step of a large model: they are asked by the
+    file `SAVE_AND_EXIT`, and the launcher never hears of the signal.
     """
-    ranks = subprocess.Popen(command(module, arguments, n_ranks=n_ranks), env=environment(n_ranks))
-    before = {
-        number: signal.signal(number, lambda received, _: ranks.send_signal(received))
-        for number in (signal.SIGTERM, signal.SIGUSR1)
-    }
+
+    def ask(*_: object) -> None:
+        (run / SAVE_AND_EXIT).touch()
+
+    (run / STOPPED).unlink(missing_ok=True)
+    # In a session of their own, so that a terminal's Ctrl-C comes to us alone.
+    ranks = subprocess.Popen(
+        command(module, arguments, n_ranks=n_ranks), env=environment(n_ranks), start_new_session=True
+    )
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
-        while True:
-            try:
-                code = ranks.wait()
-                break
-            except KeyboardInterrupt:
-                # The terminal has sent it to the ranks as well; what they have saved stays.
-                continue
+        code = _wait(ranks, ask)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     return EXIT_STOPPED if code in (0, EXIT_STOPPED) and (run / STOPPED).exists() else code
+
+
+def _wait(ranks: subprocess.Popen[bytes], ask: Callable[[], None]) -> int:
+    asked = False
+    while True:
+        try:
+            return ranks.wait()
+        except KeyboardInterrupt:
+            if asked:
+                os.killpg(ranks.pid, signal.SIGTERM)
+                return ranks.wait()
+            asked = True
+            ask()
+            sys.stderr.write("\nmedtrove: the step ends and is saved; Ctrl-C again to stop at once.\n")

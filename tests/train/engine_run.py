@@ -72,6 +72,19 @@ def make(shards_path: str, overrides: list[str]) -> tuple[Any, Any, Any]:
     return make_engine(config, build, n_sources=len(shards.sources)), config, shards
 
 
+def spoil(engine: Any) -> None:
+    """Make the gradient of the next backward pass of rank 1 (or the only one) not finite, once."""
+    if engine.rank != engine.world - 1:
+        return
+    norm = engine.module.model.norm
+
+    def not_a_number(module: Any, given: Any, result: Any) -> Any:
+        handle.remove()
+        return result * float("nan")
+
+    handle = norm.register_forward_hook(not_a_number)
+
+
 def main(shards_path: str, out: str, n_steps: str, *overrides: str) -> None:
     import torch
 
@@ -83,9 +96,15 @@ def main(shards_path: str, out: str, n_steps: str, *overrides: str) -> None:
     micro_batches = steps(
         shards, rows_per_step=batch.rows, micro_rows=batch.micro_rows, rank=engine.rank, world_size=engine.world
     )
-    for _, step in zip(range(int(n_steps)), micro_batches, strict=False):
+    for number, step in zip(range(int(n_steps)), micro_batches, strict=False):
+        if os.environ.get("WITHOUT_LAST_TARGET"):
+            for part in step:
+                part.labels[:, -1] = IGNORED
         learned = engine.sum([sum(int((part.labels != IGNORED).sum()) for part in step)])[0]
-        result = engine.train_step(step, lr=config.optim.lr, global_tokens=int(learned))
+        if os.environ.get("SPOILT_STEP") == str(number):
+            spoil(engine)
+        limit = float(os.environ.get("NORM_LIMIT", "inf")) if number == 1 else float("inf")
+        result = engine.train_step(step, lr=config.optim.lr, global_tokens=int(learned), norm_limit=limit)
         report["loss"].append(result.loss)
         report["norm"].append(result.grad_norm)
         report["tokens"].append(result.tokens)

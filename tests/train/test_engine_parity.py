@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import oracle_run
 import pytest
 from engine_run import run_engine
 from tiny_shards import tiny_shards
@@ -79,3 +81,51 @@ def test_the_torch_engine_has_masters_too(shards: Path, alone: dict[str, Any], d
     assert not any(found["skipped"])
     assert found["loss"] == pytest.approx(alone["loss"], rel=2e-3)
     assert found["norm"] == pytest.approx(alone["norm"], rel=3e-2)
+
+
+@pytest.mark.parametrize(("stage", "micro", "dtype"), [(1, 8, "fp32"), (1, 2, "fp32"), (3, 2, "fp32"), (2, 2, "bf16")])
+def test_hugging_face_trainer_gives_the_same_losses_and_norms(shards: Path, stage: int, micro: int, dtype: str) -> None:
+    case = ("batch.rows=16", f"batch.micro_rows={micro}", f"parallel.zero_stage={stage}", f"model.dtype={dtype}")
+    ours = run_engine(shards, *case, world=2, WITHOUT_LAST_TARGET="1")
+    theirs = run_engine(shards, *case, world=2, script=Path(oracle_run.__file__))
+    assert ours["wrapper"] == theirs["wrapper"] == DEEPSPEED
+    # The Trainer rounds what it logs to four digits.
+    tolerance = 1e-4 if dtype == "fp32" else 2e-3
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=tolerance)
+    assert ours["norm"] == pytest.approx(theirs["norm"], rel=tolerance if dtype == "fp32" else 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("engine", "stage", "dtype"),
+    [
+        ("torch", 1, "fp32"),
+        ("torch", 1, "fp16"),
+        ("deepspeed", 0, "fp32"),
+        ("deepspeed", 1, "fp32"),
+        ("deepspeed", 1, "bf16"),
+        ("deepspeed", 2, "bf16"),
+        ("deepspeed", 3, "bf16"),
+    ],
+)
+def test_a_step_that_is_not_finite_is_left_out_on_all_ranks(shards: Path, engine: str, stage: int, dtype: str) -> None:
+    case = (f"parallel.engine={engine}", f"parallel.zero_stage={stage}", f"model.dtype={dtype}", "batch.rows=8")
+    world = 1 if engine == "torch" else 2
+    found = run_engine(shards, *case, world=world, steps=4, SPOILT_STEP="2")
+    assert found["skipped"] == [False, False, True, False]
+    plain = run_engine(shards, *case, world=world, steps=2)
+    assert found["loss"][:2] == plain["loss"]
+    # The step after it starts from the weights of before.
+    assert math.isfinite(found["norm"][3])
+    assert all(math.isfinite(value) for value in found["weights"].values())
+    if dtype != "fp16":
+        two = run_engine(shards, *case, world=world, steps=3, SPOILT_STEP="2")
+        assert two["weights"] == plain["weights"]
+
+
+def test_a_step_over_the_norm_limit_is_left_out(shards: Path) -> None:
+    found = run_engine(shards, "batch.rows=8", world=2, NORM_LIMIT="0.01")
+    assert found["skipped"] == [False, True, False]
+    assert found["norm"][1] > 0.01
+    one = run_engine(shards, "batch.rows=8", world=2, steps=1)
+    until = run_engine(shards, "batch.rows=8", world=2, steps=2, NORM_LIMIT="0.01")
+    assert until["weights"] == one["weights"]
