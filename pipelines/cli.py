@@ -29,6 +29,7 @@ from pipelines.sources_command import sources_app
 from pipelines.text_command import text
 from pipelines.tokenizer_command import tokenizer_app, train_tokenizer
 from pipelines.train_command import pretrain, train_app
+from pipelines.train_parity_command import parity
 
 app = typer.Typer(
     name="medtrove",
@@ -43,6 +44,7 @@ app.command()(text)
 app.add_typer(tokenizer_app, name="tokenizer")
 app.command()(train_tokenizer)
 app.command()(inspect)
+train_app.command()(parity)
 app.add_typer(train_app, name="train", no_args_is_help=True)
 app.command()(pretrain)
 
