@@ -27,19 +27,46 @@ def pretrain(
     run: RunOption = "",
     resume: ResumeOption = "auto",
     ranks: RanksOption = 0,
+    queue: Annotated[
+        bool,
+        typer.Option("--submit/--no-submit", help="With [cluster] kind = 'slurm': submit the job, or only write it."),
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Train PRESET on the shards of a build: every token once an epoch, from where an earlier try stopped."""
+    """Train PRESET on the shards of a build: every token once an epoch, from where an earlier try stopped.
+
+    What it needs and takes is shown first. With [cluster] kind = "slurm" a batch job is written and submitted.
+    """
     from mixing.reader import open_shards
     from pipelines.train_needs import check_needs
+    from pipelines.train_planned import planned
     from train.config import load_config
     from train.launch import launch, local_ranks
     from train.ledger import read_consumed
     from train.run_folder import CONFIG, check_shards, find_shards, open_run, read_run, run_folder
+    from train.slurm import submit, write_sbatch
 
     config = load_config(preset, overrides or [])
     opened = open_shards(find_shards(shards or config.data.shards))
     check_shards(config, opened)
+    plan, config = planned(config, opened.folder, ranks=ranks, told=not as_json)
+    if config.cluster.kind == "slurm" and not ranks:
+        folder = Path(run) if run else run_folder(config, opened)
+        open_run(folder, config, shards=opened.folder, restricted=opened.restricted, status="queued")
+        script = write_sbatch(
+            config,
+            folder,
+            shards=opened.folder,
+            restricted=opened.restricted,
+            checkpoint_bytes=plan.checkpoint_bytes if plan else 0.0,
+        )
+        job = submit(script) if queue else ""
+        if as_json:
+            print_json({"run": str(folder), "script": str(script), "job": job})
+        else:
+            told = f"Submitted as {job}; it goes on by itself until it is complete: {folder}" if job else str(script)
+            screen().print(told, highlight=False)
+        return
     check_needs(config)
     n_ranks = ranks or local_ranks(config)
     folder = Path(run) if run else run_folder(config, opened)

@@ -8,15 +8,17 @@ import typer
 
 from manifests.errors import RecipeError
 from pipelines.command_line import JsonOption, plan_for, print_json, screen
+from pipelines.train_command import PresetArgument, SetOption, ShardsOption
 
 if TYPE_CHECKING:
+    from train.config import RunConfig
     from train.plan import Tokens
 
 
-def plan(
-    preset: Annotated[str, typer.Argument(help="Name of a preset, or the path of a TOML file.")] = "sample",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")] = None,
-    shards: Annotated[str, typer.Option("--shards", help="A build folder or its shards; default: the preset's.")] = "",
+def plan_run(
+    preset: PresetArgument = "sample",
+    overrides: SetOption = None,
+    shards: ShardsOption = "",
     recipe: Annotated[str, typer.Option("--recipe", help="Plan for what this recipe would build.")] = "",
     storage: Annotated[float, typer.Option("--storage", min=0.001, help="GB/s into the checkpoint folder.")] = 10.0,
     table: Annotated[str, typer.Option("--table", help="`medalpaca`: its memory table beside ours, Markdown.")] = "",
@@ -25,18 +27,17 @@ def plan(
     """Say whether PRESET fits, how long it takes, what checkpoints and network cost; exit 1 if it does not fit."""
     from train.config import load_config
     from train.medalpaca_table import table_facts, table_markdown
-    from train.plan_screen import plan_facts, plan_of, plan_screen, shards_folder
+    from train.plan_screen import plan_facts, plan_of, plan_screen
 
     if table:
         if table != "medalpaca":
             raise RecipeError(f"there is no table {table!r}.", where="--table", fix="Write --table medalpaca.")
         print_json(table_facts()) if as_json else typer.echo(table_markdown(), nl=False)
         return
-    config = load_config(preset, set_ or [])
-    wanted = recipe or ("" if shards else config.data.recipe)
-    tokens = None
-    if recipe or (wanted and shards_folder(config) is None):
-        tokens = tokens_of_recipe(wanted)
+    config = load_config(preset, overrides or [])
+    tokens = tokens_of_recipe(recipe) if recipe else None
+    if tokens is None and not shards and config.data.recipe and not _built(config):
+        tokens = tokens_of_recipe(config.data.recipe)
     found = plan_of(config, tokens, shards=shards, storage=storage)
     if as_json:
         print_json(plan_facts(found))
@@ -44,6 +45,16 @@ def plan(
         screen().print(plan_screen(found), highlight=False)
     if not found.fits:
         raise typer.Exit(1)
+
+
+def _built(config: RunConfig) -> bool:
+    from manifests.errors import BuildError
+    from train.run_folder import find_shards
+
+    try:
+        return find_shards(config.data.shards).is_dir()
+    except BuildError:
+        return False
 
 
 def tokens_of_recipe(name: str) -> Tokens:

@@ -6,29 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manifests.errors import BuildError
 from train.architecture import architecture_of
 from train.config import RunConfig
 from train.plan import SPARE, STORAGE, Plan, Tokens, make_plan
+from train.run_folder import find_shards
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 GIB = 1 << 30
-
-
-def shards_folder(config: RunConfig, given: str = "") -> Path | None:
-    """The folder with the `index.json` that a run would read; None if there is none."""
-    named = given or config.data.shards
-    if named == "latest":
-        pointer = Path("build/latest")
-        if not pointer.is_file():
-            return None
-        named = str(Path("build") / pointer.read_text(encoding="utf-8").strip())
-    for folder in (Path(named), Path(named) / "shards"):
-        if (folder / "index.json").is_file():
-            return folder
-    return None
 
 
 def tokens_of_shards(folder: Path) -> Tokens:
@@ -50,15 +36,7 @@ def tokens_of_shards(folder: Path) -> Tokens:
 def plan_of(config: RunConfig, tokens: Tokens | None = None, *, shards: str = "", storage: float = STORAGE) -> Plan:
     """The plan of a configuration for `tokens`, or for the shards it would read; BuildError where there are none."""
     if tokens is None:
-        folder = shards_folder(config, shards)
-        if folder is None:
-            raise BuildError(
-                "there are no shards to plan for.",
-                where=shards or config.data.shards,
-                why="Days and steps come from their tokens.",
-                fix="Build a corpus (`make corpus`), or name a recipe: `medtrove train plan PRESET --recipe NAME`.",
-            )
-        tokens = tokens_of_shards(folder)
+        tokens = tokens_of_shards(find_shards(shards or config.data.shards))
     return make_plan(config, architecture_of(config, vocabulary=tokens.vocabulary), tokens, storage=storage)
 
 

@@ -104,9 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     measured, together = measure()
     room = os.statvfs(options.folder)
     free, inodes = room.f_bavail * room.f_frsize, room.f_favail if room.f_files else -1
-    problems, warnings = judge(
-        measured, free=free, inodes=inodes, need=options.need, gpu=device().type == "cuda"
-    )
+    problems, warnings = judge(measured, free=free, inodes=inodes, need=options.need, gpu=device().type == "cuda")
     if ranks().rank == 0:
         speeds = [one.teraflops for one in measured]
         facts = {

@@ -3,8 +3,8 @@
     array 1-10%1   one task at a time; a task that dies is followed by the next, which resumes
     USR1           ten minutes before the limit: the loop saves and leaves, and the task is queued again behind the
                    others, so that only crashes use the array up
-    exit           0 complete, and the waiting tasks are cancelled; 85 saved and to go on (torchrun turns that into 1,
-                   so the file STOPPED in the run's folder says it); KILL_SWITCH in the folder ends it all
+    end            complete, and the waiting tasks are cancelled; or saved and to go on, which the file STOPPED in the
+                   run's folder says, as torchrun knows no exit code but 0 and 1; KILL_SWITCH there ends it all
 
 srun starts one torchrun on each node with fixed node ranks: rank 0 is on the first host of the list, whose address
 all know, and no host has to find out whether it is meant by a name (which c10d's rendezvous does, and hangs).
@@ -20,11 +20,10 @@ import sys
 from pathlib import Path
 
 from manifests.errors import BuildError, RecipeError
-from train.config import ClusterSection, RunConfig, dump_config
+from train.config import ClusterSection, RunConfig
 from train.plan import ranks_of
 
 JOB = "job.sbatch"
-CONFIG = "job.toml"
 _NOTICE = 600
 """Seconds before the limit at which the loop is asked to save."""
 _PLAIN = re.compile(r"[A-Za-z0-9_.@+:,/-]+")
@@ -40,29 +39,25 @@ def write_sbatch(
     config: RunConfig,
     run: Path,
     *,
-    shards: Path | None = None,
+    shards: Path,
     restricted: bool = False,
     checkpoint_bytes: float = 0.0,
     python: str = sys.executable,
 ) -> Path:
-    """Write `job.sbatch` and the configuration it starts with into the run's folder; the path of the script.
+    """Write `job.sbatch` into a run's folder, which has its `config.toml`; the path of the script.
 
-    `shards` as an absolute path, so that `latest` means the same on every start. RecipeError for a value of
-    `[cluster]` that Slurm could not take or that would smuggle a line into the script.
+    RecipeError for a value of `[cluster]` that Slurm could not take or that would smuggle a line into the script.
     """
-    mode = 0o700 if restricted else 0o755
-    for folder in (run, run / "logs"):
-        folder.mkdir(parents=True, exist_ok=True)
-        if restricted:
-            folder.chmod(mode)
-    run = run.resolve()
-    fixed = config
-    if shards is not None:
-        data = config.data.model_copy(update={"shards": str(shards.resolve())})
-        fixed = config.model_copy(update={"data": data})
-    _write(run / CONFIG, dump_config(fixed), 0o600 if restricted else 0o644)
-    text = sbatch_text(config, run, restricted=restricted, checkpoint_bytes=checkpoint_bytes, python=python)
-    return _write(run / JOB, text, mode)
+    text = sbatch_text(
+        config, run.resolve(), shards.resolve(), restricted=restricted, checkpoint_bytes=checkpoint_bytes, python=python
+    )
+    (run / "logs").mkdir(mode=0o700 if restricted else 0o777, exist_ok=True)
+    script = run.resolve() / JOB
+    script.unlink(missing_ok=True)
+    script.touch(mode=0o700)
+    script.write_text(text, encoding="utf-8")
+    script.chmod(0o700 if restricted else 0o755)
+    return script
 
 
 def submit(script: Path) -> str:
@@ -93,9 +88,15 @@ def submit(script: Path) -> str:
 
 
 def sbatch_text(
-    config: RunConfig, run: Path, *, restricted: bool, checkpoint_bytes: float = 0.0, python: str = sys.executable
+    config: RunConfig,
+    run: Path,
+    shards: Path,
+    *,
+    restricted: bool,
+    checkpoint_bytes: float = 0.0,
+    python: str = sys.executable,
 ) -> str:
-    """The script; `run` is an absolute path. Nothing of a site stands in it but what `[cluster]` says."""
+    """The script; `run` and `shards` are absolute paths. Nothing of a site stands in it but what `[cluster]` says."""
     ranks = ranks_of(config)
     if config.parallel.engine == "torch" and config.cluster.nodes > 1:
         raise RecipeError(
@@ -114,6 +115,7 @@ def sbatch_text(
         "set -uo pipefail",
         *(["umask 077  # the shards are restricted, and so is all that comes of them"] if restricted else []),
         f"export RUN={shlex.quote(_one_line(str(run), 'run'))}",
+        f"export SHARDS={shlex.quote(_one_line(str(shards), 'shards'))}",
         f"export PYTHON={shlex.quote(_one_line(python, 'python'))}",
         *(f"module load {shlex.quote(_one_line(name, 'modules'))}" for name in config.cluster.modules),
         *config.cluster.setup,
@@ -218,14 +220,6 @@ def _copies(config: RunConfig) -> int:
     return config.run.keep + 1
 
 
-def _write(path: Path, text: str, mode: int) -> Path:
-    path.unlink(missing_ok=True)
-    path.touch(mode=mode)
-    path.write_text(text, encoding="utf-8")
-    path.chmod(mode)
-    return path
-
-
 _BODY = r"""export MASTER_ADDR MASTER_PORT
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
@@ -244,24 +238,30 @@ last_of_array() {{ scancel --state=PENDING "$SLURM_ARRAY_JOB_ID"; }}
 
 begun=$RUN/logs/begun-$SLURM_JOB_ID
 touch "$begun"
-trap 'touch "$RUN/SAVE_AND_EXIT"; woken=1' USR1 TERM
+# Again and again: a run that is still starting takes the file for one left by an earlier process, and removes it.
+ask_to_save() {{ while touch "$RUN/SAVE_AND_EXIT"; do sleep 5; done; }}
+asker=
+trap '[ -n "$asker" ] || {{ ask_to_save & asker=$!; }}; woken=1' USR1 TERM
 
 if ! ranks -m train.preflight --folder "$RUN" --need {need}; then
   echo "preflight failed on $SLURM_JOB_NODELIST; the next task of the array tries again"
   exit 1
 fi
-ranks -m train.pretrain --config "$RUN/job.toml" --run "$RUN" --resume auto &
-while woken=0; wait $!; code=$?; [ "$woken" = 1 ]; do :; done  # a signal interrupts wait, and the loop is still saving
+ranks -m train.pretrain --config "$RUN/config.toml" --shards "$SHARDS" --run-folder "$RUN" --resume auto &
+running=$!
+# A signal interrupts wait, while the run is still saving.
+while woken=0; wait "$running"; code=$?; [ "$woken" = 1 ]; do :; done
+[ -z "$asker" ] || {{ kill "$asker"; rm -f "$RUN/SAVE_AND_EXIT"; }}
 
-if [ "$code" = 0 ]; then
-  last_of_array
-elif [ -e "$RUN/KILL_SWITCH" ]; then
+if [ -e "$RUN/KILL_SWITCH" ]; then
   echo "stopped for good by $RUN/KILL_SWITCH"
   last_of_array
 elif [ "$code" = 85 ] || [ "$RUN/STOPPED" -nt "$begun" ]; then
   echo "saved; task $SLURM_ARRAY_TASK_ID is queued again"
   trap - USR1 TERM  # requeueing ends this script by TERM, which is no wish to stop the next one
   scontrol requeue "$SLURM_JOB_ID"
+elif [ "$code" = 0 ]; then
+  last_of_array
 else
   echo "the run ended with $code; the next task of the array resumes it"
 fi

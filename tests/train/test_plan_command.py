@@ -8,21 +8,19 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from tiny_shards import tiny_shards
 from typer.testing import CliRunner
 
 from manifests.errors import BuildError, RecipeError
-from pipelines.train_plan_command import plan, tokens_of_recipe
+from pipelines.cli import app
+from pipelines.train_plan_command import tokens_of_recipe
 from train.medalpaca_table import SETTINGS, table_facts, table_markdown
 
 GOLDEN = Path(__file__).parent / "golden" / "medalpaca_table.md"
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    app = typer.Typer()
-    app.command()(plan)
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(app, ["train", "plan", *arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.stdout
@@ -51,7 +49,7 @@ def test_with_shards_their_index_says_so(tmp_path: Path, monkeypatch: pytest.Mon
     assert facts["tokens"]["rows"] == 40
     assert facts["steps"] == 3  # 2 ranks x 4 rows x 2
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BuildError, match="no shards to plan for"):
+    with pytest.raises(BuildError, match="no build yet"):
         run("sample")
 
 

@@ -51,10 +51,11 @@ def test_two_nodes_of_two_ranks_measure_each_other(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    flags = f"--nnodes=2 --nproc-per-node=2 --master-addr=127.0.0.1 --master-port={port}"
+    preflight = ["-m", "train.preflight", "--folder", str(tmp_path)]
     nodes = [
         subprocess.Popen(
-            [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=2", f"--node-rank={node}"]
-            + f"--master-addr=127.0.0.1 --master-port={port} -m train.preflight --folder {tmp_path}".split(),
+            [sys.executable, "-m", "torch.distributed.run", *flags.split(), f"--node-rank={node}", *preflight],
             env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -23,7 +23,13 @@ SITE = [
     'cluster.setup=["source /blue/medicine/env/bin/activate"]',
     "cluster.cpus_per_task=96",
 ]
+SHARDS = Path("/shards of one's own")
 NASTY = """a 'quoted' "run" $(touch escaped) `touch escaped` %A; touch escaped #"""
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def test_the_script_of_a_cluster_is_the_golden_one() -> None:
@@ -31,6 +37,7 @@ def test_the_script_of_a_cluster_is_the_golden_one() -> None:
     text = sbatch_text(
         config,
         Path("/blue/medicine/runs/mellama"),
+        Path("/blue/medicine/build/me-llama-129b/shards"),
         restricted=True,
         checkpoint_bytes=966e9,
         python="/blue/medicine/env/bin/python",
@@ -41,18 +48,19 @@ def test_the_script_of_a_cluster_is_the_golden_one() -> None:
 def test_bash_reads_it_and_nothing_in_a_path_is_executed(tmp_path: Path) -> None:
     run = tmp_path / NASTY
     config = load_config("sample", ['cluster.modules=["cuda; touch escaped", "$(touch escaped)"]'])
-    script = write_sbatch(config, run, restricted=True)
+    run.mkdir()
+    script = write_sbatch(config, run, shards=SHARDS, restricted=True)
     subprocess.run(["bash", "-n", str(script)], check=True)
     # Everything up to the first command of Slurm, with `module` a stand-in: the values arrive as they are.
     head = script.read_text().split("export MASTER_ADDR")[0]
     said = subprocess.run(
-        ["bash", "-c", 'module() { printf "%s\\n" "$@"; }\n' + head + 'printf "%s\\n" "$RUN"; umask'],
+        ["bash", "-c", 'module() { printf "%s\\n" "$@"; }\n' + head + 'printf "%s\\n" "$RUN" "$SHARDS"; umask'],
         cwd=tmp_path,
         check=True,
         capture_output=True,
         text=True,
     ).stdout.splitlines()
-    assert said == ["load", "cuda; touch escaped", "load", "$(touch escaped)", str(run.resolve()), "0077"]
+    assert said == ["load", "cuda; touch escaped", "load", "$(touch escaped)", str(run.resolve()), str(SHARDS), "0077"]
     assert not (tmp_path / "escaped").exists()
 
 
@@ -72,31 +80,24 @@ def test_bash_reads_it_and_nothing_in_a_path_is_executed(tmp_path: Path) -> None
 )
 def test_what_would_add_a_line_or_an_option_is_refused(tmp_path: Path, override: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
-        write_sbatch(load_config("mellama-70b", [override]), tmp_path / "run")
+        write_sbatch(load_config("mellama-70b", [override]), tmp_path, shards=SHARDS)
 
 
 def test_a_run_whose_name_has_a_line_break_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="line break"):
-        write_sbatch(load_config("sample"), tmp_path / "a\nb")
+        write_sbatch(load_config("sample"), tmp_path / "a\nb", shards=SHARDS)
 
 
 def test_restricted_runs_are_for_their_owner_alone(tmp_path: Path) -> None:
-    open_run, closed_run = tmp_path / "open", tmp_path / "closed"
-    write_sbatch(load_config("sample"), open_run)
     before = os.umask(0)
     try:
-        write_sbatch(load_config("sample"), closed_run, restricted=True)
+        open_script = write_sbatch(load_config("sample"), made(tmp_path / "open"), shards=SHARDS)
+        script = write_sbatch(load_config("sample"), made(tmp_path / "closed"), shards=SHARDS, restricted=True)
     finally:
         os.umask(before)
-    for path in (closed_run, closed_run / "logs", closed_run / "job.sbatch", closed_run / "job.toml"):
+    for path in (script, script.parent / "logs"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-    assert "umask" not in (open_run / "job.sbatch").read_text()
-
-
-def test_latest_is_fixed_when_the_job_is_written(tmp_path: Path) -> None:
-    (tmp_path / "shards").mkdir()
-    write_sbatch(load_config("sample"), tmp_path / "run", shards=tmp_path / "shards")
-    assert load_config(str(tmp_path / "run" / "job.toml")).data.shards == str((tmp_path / "shards").resolve())
+    assert "umask" not in open_script.read_text()
 
 
 @pytest.mark.parametrize(
@@ -110,17 +111,17 @@ def test_time_limits(time: str, seconds: int) -> None:
 @pytest.mark.parametrize(("time", "notice"), [("7-00:00:00", 600), ("20", 300), ("1", 30)])
 def test_the_notice_is_shorter_where_the_limit_is(time: str, notice: int) -> None:
     config = load_config("sample", [f'cluster.time="{time}"'])
-    assert f"--signal=B:USR1@{notice}\n" in sbatch_text(config, Path("/run"), restricted=False)
+    assert f"--signal=B:USR1@{notice}\n" in sbatch_text(config, Path("/run"), Path("/shards"), restricted=False)
 
 
 def test_one_process_is_not_spread_over_nodes() -> None:
     config = load_config("1b-1gpu", ["cluster.nodes=2"])
     with pytest.raises(RecipeError, match="one process"):
-        sbatch_text(config, Path("/run"), restricted=False)
+        sbatch_text(config, Path("/run"), Path("/shards"), restricted=False)
 
 
 def test_without_slurm_the_script_is_left_to_be_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = write_sbatch(load_config("sample"), tmp_path / "run")
+    script = write_sbatch(load_config("sample"), made(tmp_path / "run"), shards=SHARDS)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BuildError, match=r"no sbatch here.*sbatch PATH"):
         submit(script)
@@ -130,7 +131,7 @@ def test_a_refusal_of_slurm_is_told_in_its_own_words(tmp_path: Path, monkeypatch
     refuses = tmp_path / "sbatch"
     refuses.write_text("#!/bin/sh\necho 'Invalid account' >&2\nexit 1\n")
     refuses.chmod(0o755)
-    script = write_sbatch(load_config("sample"), tmp_path / "run")
+    script = write_sbatch(load_config("sample"), made(tmp_path / "run"), shards=SHARDS)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(BuildError, match=r"Invalid account.*cluster\.account"):
         submit(script)
