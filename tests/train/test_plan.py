@@ -267,7 +267,7 @@ def test_meditrons_pipeline_is_said_to_be_missing() -> None:
 
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_plans_and_fits(name: str) -> None:
-    tokens = replace(TOKENS_129B, vocabulary=8192) if name == "sample" else TOKENS_129B
+    tokens = replace(TOKENS_129B, vocabulary=8192) if load_config(name).model.architecture else TOKENS_129B
     plan = planned(name, tokens=tokens)
     assert plan.name == name
     assert plan.fits
