@@ -27,13 +27,25 @@ def megatron(
         bool, typer.Option("--by-source", help="A pair for each source, and data-args.txt with their weights.")
     ] = False,
     validation: ValidationOption = False,
+    launch: Annotated[
+        str, typer.Option("--launch", help="Also launch.sh for Megatron-LM, after a preset such as meditron-70b.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Write Megatron's .bin and .idx: every document whole, in training order, without padding."""
     from mixing.exporters.megatron import export_megatron
 
     shards, facts = _of(build, validation=validation)
-    _tell(export_megatron(shards, output, build=facts, by_source=by_source), output, as_json=as_json)
+    script = _launch(launch, shards, by_source=by_source) if launch else ""
+    done = export_megatron(shards, output, build=facts, by_source=by_source)
+    if script:
+        from train.megatron_launch import LAUNCH
+
+        # Not in export.json: it holds the corpus, and the same corpus may be launched by another preset.
+        path = output / LAUNCH
+        path.write_text(script, encoding="utf-8")
+        path.chmod(0o755)
+    _tell(done, output, as_json=as_json)
 
 
 @export_app.command()
@@ -49,6 +61,18 @@ def mds(
 
     shards, facts = _of(build, validation=validation)
     _tell(export_mds(shards, output, build=facts, size_limit=size_limit), output, as_json=as_json)
+
+
+def _launch(preset: str, shards: Shards, *, by_source: bool) -> str:
+    """The launch file of a preset for these shards; made before anything is exported, so that a refusal is early."""
+    from train.architecture import architecture_of
+    from train.config import load_config
+    from train.megatron_launch import launch_text
+    from train.run_folder import check_shards
+
+    config = load_config(preset)
+    check_shards(config, shards)
+    return launch_text(config, architecture_of(config), shards.index, by_source=by_source)
 
 
 def _of(build: str, *, validation: bool) -> tuple[Shards, dict[str, Any]]:
