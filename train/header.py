@@ -7,6 +7,7 @@ from typing import Any
 from mixing.reader import Shards
 from train.config import RunConfig
 from train.engine import Engine
+from train.hardware import GPUS, gpu_named
 from train.ledger import shards_fingerprint
 from train.metrics import FORMULAS, flops_per_token
 
@@ -73,11 +74,7 @@ def _gpu(config: RunConfig, engine: Engine) -> tuple[str, float | None]:
     import torch
 
     name = torch.cuda.get_device_name(engine.device)
-    for known, peak in PEAKS.items():
-        if config.cluster.gpu.startswith(known.lower()) or known in name:
-            return name, peak
-    return name, None
-
-
-PEAKS = {"A100": 312.0, "H200": 989.4, "H100": 989.4, "L40S": 362.0, "B200": 2250.0, "RTX 4090": 165.2}
-"""TFLOP/s of dense 16-bit products with fp32 sums, as their makers print them, by a part of the device's name."""
+    if config.cluster.gpu:
+        return name, gpu_named(config.cluster.gpu).teraflops
+    plain = name.replace(" ", "").upper()
+    return name, next((gpu.teraflops for gpu in GPUS.values() if gpu.name.split("-")[0].upper() in plain), None)

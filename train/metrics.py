@@ -72,11 +72,11 @@ class MetricsFile:
         self._number = os.open(self._path, os.O_WRONLY | os.O_APPEND)
 
     def write(self, kind: str, **values: Any) -> None:
-        """Append a line; numbers that are not finite become null, with their name in `not_finite`."""
-        line = {"kind": kind, **values}
-        odd = [name for name, value in line.items() if isinstance(value, float) and not math.isfinite(value)]
+        """Append a line; numbers that are not finite become null, with their names in `not_finite`."""
+        odd: dict[str, str] = {}
+        line = {"kind": kind, **_finite(values, "", odd)}
         if odd:
-            line |= dict.fromkeys(odd) | {"not_finite": {name: str(line[name]) for name in odd}}
+            line["not_finite"] = odd
         os.write(self._number, (json.dumps(line, allow_nan=False) + "\n").encode())
 
     def close(self) -> None:
@@ -96,6 +96,19 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
             found.append(json.loads(line))
         except ValueError:
             continue  # the last one, cut by a full disk
+    return found
+
+
+def _finite(values: Mapping[str, Any], place: str, odd: dict[str, str]) -> dict[str, Any]:
+    """`values` with null for what JSON cannot say; `odd` gets the paths of these."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found[name] = _finite(value, f"{place}{name}/", odd)
+        elif isinstance(value, float) and not math.isfinite(value):
+            found[name], odd[f"{place}{name}"] = None, str(value)
+        else:
+            found[name] = value
     return found
 
 

@@ -72,6 +72,11 @@ def make(shards_path: str, overrides: list[str]) -> tuple[Any, Any, Any]:
     return make_engine(config, build, n_sources=len(shards.sources)), config, shards
 
 
+def total(weights: dict[str, Any] | None) -> float:
+    """One number that changes with any weight."""
+    return sum(float(weight.double().abs().sum()) for weight in weights.values()) if weights else 0.0
+
+
 def spoil(engine: Any) -> None:
     """Make the gradient of the next backward pass of rank 1 (or the only one) not finite, once."""
     if engine.rank != engine.world - 1:
@@ -91,7 +96,7 @@ def main(shards_path: str, out: str, n_steps: str, *overrides: str) -> None:
     from train.data import IGNORED, steps
 
     engine, config, shards = make(shards_path, list(overrides))
-    report: dict[str, Any] = {"loss": [], "norm": [], "tokens": [], "by_source": [], "skipped": [], "rows": []}
+    report: dict[str, Any] = {"loss": [], "norm": [], "tokens": [], "by_source": [], "skipped": [], "after": []}
     batch = config.batch
     micro_batches = steps(
         shards, rows_per_step=batch.rows, micro_rows=batch.micro_rows, rank=engine.rank, world_size=engine.world
@@ -110,6 +115,7 @@ def main(shards_path: str, out: str, n_steps: str, *overrides: str) -> None:
         report["tokens"].append(result.tokens)
         report["by_source"].append(result.by_source)
         report["skipped"].append(result.skipped)
+        report["after"].append(total(engine.weights()))
     wrapper = getattr(engine, "deepspeed", engine)
     rotary = [buffer for name, buffer in engine.module.named_buffers() if name.endswith("inv_freq")]
     report |= {

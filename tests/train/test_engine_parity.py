@@ -7,7 +7,7 @@ from typing import Any
 
 import oracle_run
 import pytest
-from engine_run import run_engine
+from engine_run import SMALL, run_engine
 from tiny_shards import tiny_shards
 
 pytestmark = pytest.mark.slow
@@ -89,10 +89,9 @@ def test_hugging_face_trainer_gives_the_same_losses_and_norms(shards: Path, stag
     ours = run_engine(shards, *case, world=2, WITHOUT_LAST_TARGET="1")
     theirs = run_engine(shards, *case, world=2, script=Path(oracle_run.__file__))
     assert ours["wrapper"] == theirs["wrapper"] == DEEPSPEED
-    # The Trainer rounds what it logs to four digits.
-    tolerance = 1e-4 if dtype == "fp32" else 2e-3
-    assert ours["loss"] == pytest.approx(theirs["loss"], rel=tolerance)
-    assert ours["norm"] == pytest.approx(theirs["norm"], rel=tolerance if dtype == "fp32" else 1e-2)
+    # Adam's first steps divide by second moments near 0, which amplifies the last bits.
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5 if dtype == "fp32" else 2e-3)
+    assert ours["norm"] == pytest.approx(theirs["norm"], rel=1e-3 if dtype == "fp32" else 1e-2)
 
 
 @pytest.mark.parametrize(
@@ -112,20 +111,41 @@ def test_a_step_that_is_not_finite_is_left_out_on_all_ranks(shards: Path, engine
     world = 1 if engine == "torch" else 2
     found = run_engine(shards, *case, world=world, steps=4, SPOILT_STEP="2")
     assert found["skipped"] == [False, False, True, False]
-    plain = run_engine(shards, *case, world=world, steps=2)
-    assert found["loss"][:2] == plain["loss"]
-    # The step after it starts from the weights of before.
-    assert math.isfinite(found["norm"][3])
-    assert all(math.isfinite(value) for value in found["weights"].values())
-    if dtype != "fp16":
-        two = run_engine(shards, *case, world=world, steps=3, SPOILT_STEP="2")
-        assert two["weights"] == plain["weights"]
+    assert len({found["after"][step] for step in (0, 1, 3)}) == 3
+    assert found["after"][2] == found["after"][1], "weights are as before, to the last bit"
+    assert not math.isfinite(found["norm"][2])
+    assert all(map(math.isfinite, (*found["after"], found["loss"][3], found["norm"][3])))
 
 
 def test_a_step_over_the_norm_limit_is_left_out(shards: Path) -> None:
     found = run_engine(shards, "batch.rows=8", world=2, NORM_LIMIT="0.01")
     assert found["skipped"] == [False, True, False]
     assert found["norm"][1] > 0.01
-    one = run_engine(shards, "batch.rows=8", world=2, steps=1)
-    until = run_engine(shards, "batch.rows=8", world=2, steps=2, NORM_LIMIT="0.01")
-    assert until["weights"] == one["weights"]
+    assert found["after"][1] == found["after"][0] != found["after"][2]
+
+
+@pytest.fixture(scope="module")
+def base(shards: Path) -> Path:
+    """A checkpoint to start from, so that stage 3 shares the weights out while they are read (`zero.Init`)."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    shape = {name: value for name, value in SMALL.items() if name != "model_type"}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=256, initializer_range=0.2, pad_token_id=None, **shape))
+    model.save_pretrained(shards.parent / "base")
+    return shards.parent / "base"
+
+
+def test_rotary_frequencies_stay_fp32_where_weights_are_shared_out_while_read(shards: Path, base: Path) -> None:
+    """T7: in bf16 `zero.Init` makes them bf16, and stage 3 another model than stage 1."""
+    case = (f"model.base={base}", "model.architecture=")
+    one, three = (run_engine(shards, *half(stage), *case, world=2) for stage in (1, 3))
+    for found in (one, three):
+        assert found["rotary"] == ["torch.float32"]
+        assert found["weight_dtypes"] == ["torch.bfloat16"]
+    # The same forward pass; later steps differ by how the two stages reduce bf16 gradients over the ranks.
+    assert three["loss"][0] == pytest.approx(one["loss"][0], rel=1e-6)
+    assert three["loss"] == pytest.approx(one["loss"], rel=1e-3)
+    assert three["norm"] == pytest.approx(one["norm"], rel=1e-2)
+    assert three["shapes"] == one["shapes"]

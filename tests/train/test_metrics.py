@@ -51,11 +51,12 @@ def test_a_run_begun_again_begins_its_metrics_again(tmp_path: Path) -> None:
 
 def test_what_is_not_finite_is_null_and_named(tmp_path: Path) -> None:
     metrics = MetricsFile(tmp_path, {"world": 1}, step=0, restricted=True)
-    metrics.write("step", step=1, loss=math.nan, gnorm=math.inf, lr=0.5)
+    metrics.write("step", step=1, loss=math.nan, gnorm=math.inf, lr=0.5, by_source={"pmc": math.nan, "cdc": 2.0})
     metrics.close()
     line = json.loads((tmp_path / METRICS).read_text().splitlines()[1])
     assert line["loss"] is None
-    assert line["not_finite"] == {"loss": "nan", "gnorm": "inf"}
+    assert line["not_finite"] == {"loss": "nan", "gnorm": "inf", "by_source/pmc": "nan"}
+    assert line["by_source"] == {"pmc": None, "cdc": 2.0}
     assert line["lr"] == 0.5
     assert (tmp_path / METRICS).stat().st_mode & 0o077 == 0
 
