@@ -42,12 +42,14 @@ def test_without_shards_the_recipe_says_how_many_tokens(tmp_path: Path, monkeypa
 def test_with_shards_their_index_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shards = tiny_shards(tmp_path / "shards", rows=40, length=64)
     index = json.loads((shards / "index.json").read_text())
-    code, told = run("sample", "--shards", str(shards), "--set", "data.sequence_length=64", "--json")
+    code, told = run(
+        "sample", "--shards", str(shards), "--set", "data.sequence_length=64", "--set", "batch.rows=16", "--json"
+    )
     facts = json.loads(told)
     assert code == 0
     assert facts["tokens"]["by_source"] == index["totals"]["tokens_by_source"]
     assert facts["tokens"]["rows"] == 40
-    assert facts["steps"] == 3  # 2 ranks x 4 rows x 2
+    assert facts["steps"] == 3  # of 16 rows
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BuildError, match="no build yet"):
         run("sample")
