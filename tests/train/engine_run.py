@@ -69,7 +69,16 @@ def make(shards_path: str, overrides: list[str]) -> tuple[Any, Any, Any]:
         eos_id=ids["eos_id"],
         pad_id=ids["pad_id"],
     )
-    return make_engine(config, build, n_sources=len(shards.sources)), config, shards
+
+    def built(**given: Any) -> Any:
+        model = build(**given)
+        if os.environ.get("SPOILT_ROTARY"):  # as zero.Init does with transformers 5.17
+            for module in model.modules():
+                if getattr(module, "inv_freq", None) is not None:
+                    module.register_buffer("inv_freq", module.inv_freq.bfloat16(), persistent=False)
+        return model
+
+    return make_engine(config, built, n_sources=len(shards.sources)), config, shards
 
 
 def total(weights: dict[str, Any] | None) -> float:

@@ -138,9 +138,13 @@ def base(shards: Path) -> Path:
 
 
 def test_rotary_frequencies_stay_fp32_where_weights_are_shared_out_while_read(shards: Path, base: Path) -> None:
-    """T7: in bf16 `zero.Init` makes them bf16, and stage 3 another model than stage 1."""
+    """T7: `zero.Init` made them bf16 with transformers 5.17, and stage 3 another model than stage 1.
+
+    5.23 does so no longer (2026-11-21), so the damage is done here.
+    """
     case = (f"model.base={base}", "model.architecture=")
-    one, three = (run_engine(shards, *half(stage), *case, world=2) for stage in (1, 3))
+    one = run_engine(shards, *half(1), *case, world=2)
+    three = run_engine(shards, *half(3), *case, world=2, SPOILT_ROTARY="1")
     for found in (one, three):
         assert found["rotary"] == ["torch.float32"]
         assert found["weight_dtypes"] == ["torch.bfloat16"]
