@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,23 @@ class Documents:
             rows, n = pieces.shape
             self.masks[name] = create_block_mask(seen, rows, None, n, n, device=pieces.device)
         return self.masks[name]
+
+    def prepare(self, kind: str, windows: Iterable[int | None]) -> None:
+        """Makes the masks before the layers run: compiled or recomputed, a layer must not change what it is given."""
+        for window in windows:
+            if kind in ("sdpa", "eager"):
+                self.mask(window)
+            elif kind == "flex":
+                self.blocks(window)
+
+
+def windows_of(shape: Any) -> set[int | None]:
+    """Sliding windows of a model's layers, None for a layer that sees everything before it."""
+    window = getattr(shape, "sliding_window", None) if getattr(shape, "use_sliding_window", True) else None
+    kinds = set(getattr(shape, "layer_types", None) or ())
+    if window is None or not kinds:
+        return {window}
+    return {window if kind == "sliding_attention" else None for kind in kinds}
 
 
 def before(query: Any, key: Any, window: int | None) -> Any:

@@ -12,8 +12,9 @@ import types
 from dataclasses import dataclass
 from typing import Any
 
-from train.attention import document_inputs
+from train.attention import attention_kind
 from train.data import IGNORED, Batch
+from train.documents import document_inputs, windows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,12 @@ def add_loss(model: Any) -> None:
     Inside forward, because DeepSpeed counts gathers and releases by it; a head called after it returned would be
     outside of what it traced.
     """
-    plain = type(model).forward
+    plain, kind, windows = type(model).forward, attention_kind(model), windows_of(model.config)
 
     @functools.wraps(plain)
     def forward(self: Any, *args: Any, targets: Targets | None = None, **kwargs: Any) -> Any:
+        if kwargs.get("documents") is not None:
+            kwargs["documents"].prepare(kind, windows)
         if targets is None:
             return plain(self, *args, **kwargs)
         given = {name: value for name, value in kwargs.items() if value is not None}

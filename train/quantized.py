@@ -22,7 +22,7 @@ def quantization_config(model: ModelSection) -> Any:
     if find_spec("bitsandbytes") is None:
         raise RecipeError(
             f"[model] quantize = {model.quantize!r} needs bitsandbytes, which is not installed.",
-            fix="pip install 'bitsandbytes>=0.49', or set model.quantize = 'none'.",
+            fix="pip install 'medtrove[quantized]', or set model.quantize = 'none'.",
         )
     import torch
     from transformers import BitsAndBytesConfig

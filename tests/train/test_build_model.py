@@ -122,6 +122,39 @@ def test_recomputed_layers_give_the_same_loss_and_gradients(tmp_path: Path) -> N
     assert all(torch.equal(a, b) for a, b in zip(found[0][1], found[1][1], strict=True))
 
 
+# torch's tracer looks at .grad of what it traces.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+@pytest.mark.parametrize(
+    ("family", "recompute", "r"), [("llama", "none", 4), ("mistral", "full", 0), ("qwen2", "full", 4)]
+)
+def test_compiled_layers_compute_the_same(
+    tmp_path: Path, family: str, recompute: str, r: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced whole, recomputed or not; what the tracer makes is run as it is, for the real compiler takes minutes."""
+    import torch._dynamo
+
+    traced: list[int] = []
+
+    def backend(graph: Any, _inputs: Any) -> Any:
+        traced.append(len(graph.graph.nodes))
+        return graph.forward
+
+    compile_layer = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda layer: compile_layer(layer, backend=backend, fullgraph=True))
+    found = []
+    for compiled in (False, True):
+        section = {"compile": compiled, "recompute": recompute}
+        model = tiny_model(tiny_config(tmp_path, family, model=section, lora={"r": r}))
+        value = loss(model)
+        value.backward()
+        found.append((value.item(), [p.grad for p in model.parameters() if p.requires_grad]))
+    torch._dynamo.reset()
+    assert traced
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    for plain, other in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(other, plain, rtol=1e-4, atol=1e-4)
+
+
 def test_dropout_of_a_base_is_off(tmp_path: Path) -> None:
     model = tiny_model(tiny_config(tmp_path, "opt"))
     assert model.config.dropout == 0.0

@@ -133,3 +133,35 @@ def test_recomputed_layers_give_an_adapter_the_same_gradients(tmp_path: Path) ->
     assert found[0].keys() == found[1].keys()
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
     assert any(gradient.any() for gradient in found[1].values())
+
+
+def test_an_adapter_starts_from_the_seed(tmp_path: Path) -> None:
+    def start(seed: int) -> Any:
+        torch.rand(3)
+        model = tiny_model(tiny_config(tmp_path, lora=LORA, run={"seed": seed}))
+        return next(p.detach() for name, p in model.named_parameters() if "lora_A" in name)
+
+    assert torch.equal(start(1), start(1))
+    assert not torch.equal(start(1), start(2))
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("bits", ["8bit", "4bit"])
+def test_an_adapter_learns_on_a_quantised_base(tmp_path: Path, family: str, bits: str) -> None:
+    pytest.importorskip("bitsandbytes", reason="the extra `quantized` is not installed")
+    wide = {"hidden_size": 64, "head_dim": 16, "word_embed_proj_dim": 64, "ffn_dim": 64, "intermediate_size": 64}
+    shape = {name: wide[name] for name in wide if family == "llama" or name not in ("head_dim", "intermediate_size")}
+    if family == "llama":
+        shape = {name: shape[name] for name in ("hidden_size", "head_dim", "intermediate_size")}
+    base = tmp_path / "base"
+    plain = tiny_model(tiny_config(tmp_path, family, shape=shape))
+    plain.save_pretrained(base)
+    expected = trained(plain, 1)[0]
+    section = {"base": str(base), "quantize": bits, "recompute": "full"}
+    model = tiny_model(tiny_config(tmp_path, family, model=section, lora=LORA))
+    stored = {p.dtype for p in model.parameters() if not p.requires_grad}
+    assert {"8bit": torch.int8, "4bit": torch.uint8}[bits] in stored
+    losses = trained(model)
+    assert losses[0] == pytest.approx(expected, rel=0.1)
+    assert losses[-1] < losses[0]
+    assert adapter_state(model)
