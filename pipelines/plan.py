@@ -35,8 +35,8 @@ from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 3,
-    "prepare": 15,
-    "dedup": 2,
+    "prepare": 16,
+    "dedup": 3,
     "tokenize": 2,
     "weigh": 2,
     "fraction": 2,

@@ -115,6 +115,12 @@ def torn(rows: Rows) -> None:
     twins[0]["unit"] ^= 1
 
 
+def misnamed(rows: Rows) -> None:
+    one, *_, other = [row for row in rows if row["source"] == "guides" and row["fate"] == "kept"]
+    assert one["unit"] != other["unit"]
+    one["family"] = other["doc_id"]
+
+
 def gathered(build: Store, tools: Any) -> None:
     path = "shards/shard-00001.arrow"
     tools.rewrite_shard(build, path, lambda rows: rows.sort(key=lambda row: row["source"]))
@@ -321,6 +327,10 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     ),
     "a patient is torn apart": (
         table("documents", torn),
+        {"documents.units"},
+    ),
+    "a version that another one names is elsewhere": (
+        table("documents", misnamed),
         {"documents.units"},
     ),
     "a unit is on both sides": (
