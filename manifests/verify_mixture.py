@@ -100,6 +100,7 @@ def row_checks(index: Mapping[str, Any], counts: ShardCounts, stated: Mapping[st
             rows=n,
             least_rows=row["least_rows"],
             blocks=row["blocks"],
+            unique=row["unique_tokens"],
             stored=tokens[name],
             row_tokens=index["row_tokens"],
             short=row["short"],

@@ -405,7 +405,8 @@ class _Maker:
             fact = self.facts[toy.name]
             padding = fact["rows"] * ROW_TOKENS - stored[toy.name]
             limit = padding_bound(rows=fact["rows"], least_rows=fact["least_rows"], blocks=fact["blocks"],
-                                  stored=stored[toy.name], row_tokens=ROW_TOKENS, short=False)  # fmt: skip
+                                  unique=fact["unique"], stored=stored[toy.name], row_tokens=ROW_TOKENS,
+                                  short=False)  # fmt: skip
             rows.append(
                 {
                     "source": toy.name,
