@@ -26,7 +26,7 @@ PACKAGE_PREFIX = "package://"
 class Section(BaseModel):
     """A table of the recipe; closed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BucketsSection(Section):
@@ -139,9 +139,9 @@ class StageSection(Section):
 class MixtureSection(Section):
     """`[mixture]`: how much of what, and in which rows."""
 
-    sequence_length: int = Field(gt=1)
+    sequence_length: int = Field(gt=1, le=1 << 24)
     """Tokens of one training input; a row holds one more."""
-    total_tokens: int | Literal["largest", "natural"] = "largest"
+    total_tokens: Annotated[int, Field(gt=0)] | Literal["largest", "natural"] = "largest"
     """Effective tokens; `largest`: the most that no `max_epochs` forbids; `natural`: every source once, no weights but
     those of buckets. Without groups sources get equal shares up to their caps (UniMax)."""
     alpha: float | None = Field(None, ge=0, le=1)
@@ -255,15 +255,20 @@ def parse_recipe(table: Mapping[str, Any], *, where: str) -> Recipe:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    place = [str(part) for part in first["loc"]]
+    first, *others = error.errors(include_url=False)
+    # Of a key that may be a number or a word, pydantic tells one fault for each, under the name of the kind.
+    kinds = [
+        one for one in others if one["loc"][:-1] == first["loc"][:-1] and str(one["loc"][-1]).startswith("literal")
+    ]
+    place = [str(part) for part in (first["loc"][:-1] if kinds else first["loc"])]
     if first["type"] == "extra_forbidden":
         section = Recipe if len(place) == 1 else _section_at(place[:-1])
         known = sorted(section.model_fields) if section is not None else []
         near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}."
         return f"unknown key {'.'.join(place)!r}; {hint}"
-    return f"{'.'.join(place)}: {first['msg']} (got {first.get('input')!r})."
+    told = " or ".join(one["msg"] for one in (first, *kinds))
+    return f"{'.'.join(place)}: {told} (got {first.get('input')!r})."
 
 
 def _section_at(place: list[str]) -> type[BaseModel] | None:
