@@ -5,7 +5,7 @@ RECIPE ?= sample
 MEDTROVE = .venv/bin/medtrove
 ROOMS = manifests scrapers filters dedup mixing train pipelines
 
-.PHONY: setup setup-dev corpus plan report verify test test-slow test-ocr check bench clean
+.PHONY: setup setup-dev corpus plan report verify test test-slow test-ocr check bench bench-peers clean
 
 setup:
 	@$(PYTHON) -I pipelines/bootstrap.py core
@@ -42,6 +42,9 @@ check: setup-dev
 
 bench: setup-dev
 	@for file in tests/benchmarks/bench_*.py; do .venv/bin/python $$file || exit 1; done
+
+bench-peers: setup-dev
+	@.venv/bin/python tests/benchmarks/peers.py $(PEERS)
 
 clean:
 	rm -rf build

@@ -127,7 +127,7 @@ def read_books(
                 continue
             books.rows += len(rows)
             last = _check_rows(rows, problems, last, check_keys=check_keys)
-            rows = rows.append_column("part", _parts(rows, edges or {}))
+            rows = rows.append_column("part", parts_of(rows, edges or {}))
             _count(rows, books)
             _add_units(rows, units, owners, problems)
             key = rows.column("doc_key").to_numpy()
@@ -141,7 +141,7 @@ def read_books(
     return books
 
 
-def _parts(rows: pa.Table, edges: Mapping[str, Sequence[float]]) -> pa.Array:
+def parts_of(rows: pa.Table, edges: Mapping[str, Sequence[float]]) -> pa.Array:
     """The sub-source of every document, found again from its score."""
     if not edges:
         return rows.column("source").combine_chunks()

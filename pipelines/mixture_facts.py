@@ -65,6 +65,7 @@ def mixture_facts(plan: Plan, records: Sequence[ShardRecord], validation: Sequen
             "rows": rows,
             "least_rows": least,
             "blocks": len(mine) * entry["whole_passes"] + last["blocks"],
+            "blocks_per_pass": len(mine),
             "short": 2 * whole["short"] >= whole["documents"],
             "padding": rows * row_tokens - realised,
         }

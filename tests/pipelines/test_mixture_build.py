@@ -17,9 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from manifests.build import mixture
+from manifests.build import recipe as recipe_of
+from manifests.least_rows import PackedLengths
 from manifests.show import show
 from manifests.store import Store
-from manifests.subsources import buckets_of
+from manifests.subsources import bucket_edges, buckets_of
 from manifests.verify import verify
 from mixing.shards import open_shards
 from pipelines import passes
@@ -234,6 +237,24 @@ def test_what_fits_into_a_row_of_a_patients_notes_shares_one_in_every_pass(in_bl
                 filled = lengths[key]
             before = key
     assert shared > 5
+
+
+def test_the_least_rows_are_counted_again_from_the_documents_of_every_block(in_blocks: Store) -> None:
+    """With one row too many stated the bound of padding would be wider: buckets, blocks and partial passes tell."""
+    stated = mixture(in_blocks)
+    edges = bucket_edges(recipe_of(in_blocks))
+    tokens = stated["row_tokens"]
+    for row in stated["sources"]:
+        name, timeline = row["source"], row["source"] == "mimic-iv-note"
+        lengths = PackedLengths(in_blocks, stated, edges)
+        assert row["blocks_per_pass"] > 1
+        assert list(lengths.lies(name, tokens, timeline=timeline)) == []
+        row["least_rows"] += 1
+        assert len(list(lengths.lies(name, tokens, timeline=timeline))) == (not timeline)
+        row["least_rows"] -= 1
+        row["blocks"] += 1
+        assert len(list(lengths.lies(name, tokens, timeline=timeline))) == 1
+        row["blocks"] -= 1
 
 
 def test_patients_are_on_one_side_and_every_source_is_held_out(documents: list[dict[str, Any]]) -> None:
