@@ -6,7 +6,7 @@ PRESET ?= sample
 MEDTROVE = .venv/bin/medtrove
 ROOMS = manifests scrapers filters dedup mixing train pipelines
 
-.PHONY: setup setup-dev setup-train corpus plan report verify pretrain sft test test-slow test-ocr check bench clean
+.PHONY: setup setup-dev setup-train corpus plan report verify pretrain sft test test-slow test-ocr check bench bench-peers clean
 
 setup:
 	@$(PYTHON) -I pipelines/bootstrap.py core
@@ -53,6 +53,9 @@ check: setup-dev
 
 bench: setup-dev
 	@for file in tests/benchmarks/bench_*.py; do .venv/bin/python $$file || exit 1; done
+
+bench-peers: setup-dev
+	@.venv/bin/python tests/benchmarks/peers.py $(PEERS)
 
 clean:
 	rm -rf build

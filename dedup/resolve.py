@@ -137,7 +137,7 @@ class _Table:
         self.n_chars: Positions = rows["n_chars"].to_numpy().astype(np.int64)
         self.keys: Hashes = rows["doc_key"].to_numpy()
         self.text = exact.codes(rows["text_hash"])
-        self.family = exact.codes(rows["family"]) if "family" in rows.column_names else np.full(self.n, -1)
+        self.family = _families(rows)
         self.salt: Hashes = mixed(rows["numbers"].to_numpy())
         self.bands, self.comparable = _matrix(rows["bands"], config.minhash.bands)
         self.source, self.source_names = _numbered(rows["source"])
@@ -235,7 +235,7 @@ def _units(table: _Table, same_text: Positions) -> tuple[Positions, Hashes]:
         [
             candidate_pairs(table.bands, table.comparable & alone),
             ids.shared_identifier_pairs(table.rows),
-            exact.links(table.family),
+            exact.links(table.family) % max(table.n, 1),
             same_text,
         ]
     )
@@ -244,6 +244,18 @@ def _units(table: _Table, same_text: Positions) -> tuple[Positions, Hashes]:
     patient_keys = np.array([*patients, 0], dtype=np.uint64)
     units = np.where(alone, labels, table.n + table.subject)
     return units, np.where(alone, table.keys[labels], patient_keys[table.subject])
+
+
+def _families(rows: pa.Table) -> Positions:
+    """Of every row the code of its family, and behind them of every row the code of its own doc_id; none: -1.
+
+    A family may be the doc_id of another version, which names a third one: so a document with a family answers to both.
+    """
+    if "family" not in rows.column_names or not len(rows):
+        return np.empty(0, dtype=np.int64)
+    family = rows["family"].cast(pa.large_string())
+    own = pc.if_else(pc.not_equal(family, ""), rows["doc_id"].cast(pa.large_string()), "")
+    return exact.codes(pa.chunked_array([*family.chunks, *own.chunks], pa.large_string()))
 
 
 def _matrix(column: pa.ChunkedArray, n_bands: int) -> tuple[Hashes, Flags]:

@@ -127,7 +127,7 @@ def read_books(
                 continue
             books.rows += len(rows)
             last = _check_rows(rows, problems, last, check_keys=check_keys)
-            rows = rows.append_column("part", _parts(rows, edges or {}))
+            rows = rows.append_column("part", parts_of(rows, edges or {}))
             _count(rows, books)
             _add_units(rows, units, owners, problems)
             key = rows.column("doc_key").to_numpy()
@@ -141,7 +141,7 @@ def read_books(
     return books
 
 
-def _parts(rows: pa.Table, edges: Mapping[str, Sequence[float]]) -> pa.Array:
+def parts_of(rows: pa.Table, edges: Mapping[str, Sequence[float]]) -> pa.Array:
     """The sub-source of every document, found again from its score."""
     if not edges:
         return rows.column("source").combine_chunks()
@@ -166,9 +166,11 @@ def _add_units(rows: pa.Table, units: Buckets, owners: Buckets, problems: Proble
         own = pc.not_equal(rows.column(column), "")
         if column == "family":
             own = pc.and_(own, pc.equal(rows.column("subject"), ""))
-        names = rows.column(column).filter(own).to_pylist()
-        keys = np.fromiter((doc_key(f"{column} {name}") for name in names), np.uint64, len(names))
-        owners.add(keys, unit=rows.column("unit").filter(own).to_numpy())
+        unit = rows.column("unit").filter(own).to_numpy()
+        # A family may be the id of another version, which bears the name of a third.
+        for names in [rows.column(column), *([rows.column("doc_id")] if column == "family" else [])]:
+            keys = [doc_key(f"{column} {name}") for name in names.filter(own).to_pylist()]
+            owners.add(np.array(keys, np.uint64), unit=unit)
 
 
 def _check_units(units: Buckets, owners: Buckets, problems: Problems) -> None:

@@ -47,7 +47,8 @@ class Document:
     subject: str = ""
     """Patient key, restricted sources only."""
     family: str = ""
-    """What all versions of one work share, where a source has several of them: `<source>:<id without its version>`."""
+    """What versions of one work share: the `doc_id` of another version that the source names, here or not, or
+    `<source>:<an id that all versions bear>`. Empty where the source says nothing."""
     pmid: str = ""
     pmcid: str = ""
     """`PMC` + digits."""

@@ -21,6 +21,8 @@ _VERSION = re.compile(
     r"|(?<=[^\W\d_])[-_. ]+(?:19|20)\d\d(?:[-_. ](?:0\d|1[0-2])){0,2}$",
     re.IGNORECASE,
 )
+# Numbers of a DOI are the publisher's own, 10.1002/jcph.1912 is no edition of 1912; preprint servers mark versions.
+_DOI_VERSION = re.compile(r"[/.]v\d{1,3}$", re.IGNORECASE)
 # What differs between two renderings of one text and never carries clinical meaning: typographic quotes, the
 # dash family and invisible marks. Minus sign U+2212 joins the dashes so that "−5" and "-5" are one number.
 _TYPOGRAPHY = str.maketrans(
@@ -41,6 +43,8 @@ def doc_key(doc_id: str) -> int:
 def family_of(doc_id: str) -> str:
     """`doc_id` without the version, edition, update or year that it ends with: what all versions of one work share."""
     source, colon, native = doc_id.partition(":")
+    if source == "doi" or native.startswith("10."):
+        return _DOI_VERSION.sub("", doc_id)
     before = ""
     while before != native:
         before, native = native, _VERSION.sub("", native)

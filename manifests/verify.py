@@ -15,6 +15,7 @@ import pyarrow as pa
 from manifests.books import Books, Entries, Problems, read_books
 from manifests.build import INDEX, SHARDS, VALIDATION_INDEX, mixture, read_json, recipe, sources, stages
 from manifests.errors import CorpusError
+from manifests.least_rows import PackedLengths
 from manifests.recount import Pieces, ShardCounts, compare_documents, recount
 from manifests.removed_tables import removed_checks
 from manifests.store import Store
@@ -83,7 +84,7 @@ def verify(build: Store, *, fast: bool = False, finished: bool = True) -> list[C
         add("shards.content", lambda: _shard_checks(build, state, digests))
     add("mixture", lambda: mixture_checks(_need(state.books), _need(state.index), mixture(build), recipe(build)))
     if not fast:
-        add("mixture.rows", lambda: row_checks(_need(state.index), _need(state.counts), mixture(build)))
+        add("mixture.rows", lambda: _row_checks(build, state))
     add("recipe", lambda: _recipe_checks(build, _need(state.books)))
     if finished:
         add("corpus", lambda: corpus_checks(build, _need(state.books), _need(state.index), sources(build)))
@@ -139,6 +140,12 @@ def _read_documents(
 ) -> Iterator[Check]:
     state.books = read_books(build, [], None, check_keys=not fast, edges=edges)
     yield from _found(state.books.problems, DOCUMENT_CHECKS)
+
+
+def _row_checks(build: Store, state: _State) -> Iterator[Check]:
+    table, stated = recipe(build), mixture(build)
+    lengths = PackedLengths(build, stated, bucket_edges(table))
+    yield from row_checks(_need(state.index), _need(state.counts), stated, lengths, table)
 
 
 def _index_checks(build: Store, state: _State) -> Iterator[Check]:

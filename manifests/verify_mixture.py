@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from manifests.books import Books
+from manifests.least_rows import PackedLengths
 from manifests.padding import padding_bound
 from manifests.recount import ShardCounts
 from manifests.subsources import parent
@@ -81,8 +82,14 @@ def mixture_checks(
     yield copies.check("mixture.copies", "copies of two documents of a source differ by at most one")
 
 
-def row_checks(index: Mapping[str, Any], counts: ShardCounts, stated: Mapping[str, Any]) -> Iterator[Check]:
-    """Rows, padding and windows of mixture.json against the rows of the shards."""
+def row_checks(
+    index: Mapping[str, Any],
+    counts: ShardCounts,
+    stated: Mapping[str, Any],
+    lengths: PackedLengths,
+    table: Mapping[str, Any],
+) -> Iterator[Check]:
+    """Rows, padding and windows of mixture.json against the rows of the shards and the lengths of the documents."""
     rows, padding, windows = Lies(), Lies(), Lies()
     tokens = counts.by_source
     schedule = index["schedule"]["rows"]
@@ -96,10 +103,13 @@ def row_checks(index: Mapping[str, Any], counts: ShardCounts, stated: Mapping[st
         padding.compare(f"{name}: padding", row["padding"], n * index["row_tokens"] - tokens[name])
         if not -(-tokens[name] // index["row_tokens"]) <= row["least_rows"] <= n:
             padding.found.append(f"{name}: least rows {row['least_rows']:,} of {n:,}")
+        timeline = table["sources"][parent(name)].get("pack") == "timeline"
+        padding.found += lengths.lies(name, index["row_tokens"], timeline=timeline)
         limit = padding_bound(
             rows=n,
             least_rows=row["least_rows"],
             blocks=row["blocks"],
+            unique=row["unique_tokens"],
             stored=tokens[name],
             row_tokens=index["row_tokens"],
             short=row["short"],

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from manifests.errors import BuildError
 from mixing.pack import Packing, pack
-from mixing.rows import BATCH_ROWS, Pick, Rows, TokenArray, arrange, from_batch, row_schema, to_batch
+from mixing.rows import BATCH_ROWS, Pick, Rows, TokenArray, arrange, from_batch, row_schema, to_array, to_batch
 from mixing.tokenize import Encoded, join
 
 UInt64Array = npt.NDArray[np.uint64]
@@ -85,7 +85,7 @@ def pack_block(
     rows = _fill(keys, encoded, packing, row_tokens, pad_id, loss_mask)
     columns = [keys[packing.document], packing.row, packing.offset, packing.start, packing.length]
     placements = pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, BLOCK_PLACEMENTS, strict=True)],
+        [to_array(column, field.type) for column, field in zip(columns, BLOCK_PLACEMENTS, strict=True)],
         schema=BLOCK_PLACEMENTS,
     )
     return Block(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -36,15 +37,28 @@ Flat = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]
 """Ids of some texts end to end, and where each begins, with one more entry than texts."""
 
 
-class Engine:
-    """Encodes texts as text alone: special tokens that they spell stay text. RecipeError if the file cannot serve."""
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A `tokenizer.json` as text, and the tokenizer that the `tokenizers` library makes of it."""
 
-    def __init__(self, table: dict[str, Any], path: str) -> None:
-        table = out_of_reach(table)
-        self.library = load_library(table, path)
+    text: str
+    library: Any
+
+
+class Engine:
+    """Encodes texts as text alone: special tokens that they spell stay text. RecipeError if the file cannot serve.
+
+    `loaded` is what was made of just this `table` before, if anything was: loading costs more than a block's checks.
+    """
+
+    def __init__(self, table: dict[str, Any], path: str, *, loaded: Loaded | None = None) -> None:
+        hidden = out_of_reach(table)
+        if loaded is None or hidden is not table:
+            loaded = load(json.dumps(hidden), path)
+        self.library = loaded.library
         self.fast: Any = None
         self._refusal = ""
-        self._load_fast(table)
+        self._load_fast(hidden, loaded.text)
         self.name: Literal["fastokens", "tokenizers"] = "tokenizers"
         """Which library encodes the present block."""
         self.reason = ""
@@ -78,11 +92,12 @@ class Engine:
         ids, offsets = self.fast.encode_batch_flat(texts, add_special_tokens=False, split_special_tokens=True)
         return np.frombuffer(ids, dtype="<u4"), np.frombuffer(offsets, dtype="<u8").astype(np.int64)
 
-    def _load_fast(self, table: dict[str, Any]) -> None:
+    def _load_fast(self, table: dict[str, Any], text: str) -> None:
         import fastokens
 
+        words = split_at_words(table)
         try:
-            fast = fastokens.Tokenizer.from_json_str(json.dumps(split_at_words(table)))
+            fast = fastokens.Tokenizer.from_json_str(text if words is table else json.dumps(words))
         except ValueError as error:
             self._refusal = f"fastokens does not support this file: {error}"
             return
@@ -141,16 +156,21 @@ def out_of_reach(table: dict[str, Any]) -> dict[str, Any]:
 
 def load_library(table: dict[str, Any], path: str) -> Any:
     """The `tokenizers` library's tokenizer of `table`, that neither cuts nor fills nor sees special tokens in text."""
+    return load(json.dumps(table), path).library
+
+
+def load(text: str, path: str) -> Loaded:
+    """The same of a `tokenizer.json` as it stands."""
     from tokenizers import Tokenizer
 
     try:
-        library = Tokenizer.from_str(json.dumps(table))
+        library = Tokenizer.from_str(text)
     except Exception as error:  # noqa: BLE001  # the library raises bare Exception
         raise unusable(path, f"not a tokenizer.json: {error}") from None
     library.no_truncation()
     library.no_padding()
     library.encode_special_tokens = True
-    return library
+    return Loaded(text, library)
 
 
 def unusable(path: str, what: str) -> RecipeError:

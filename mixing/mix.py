@@ -123,7 +123,7 @@ def write_mixed_shard(
     stream: IO[bytes], layout: Layout, number: int, open_block: OpenBlock
 ) -> tuple[ShardRecord, pa.Table]:
     """Write the shard `number` of `layout`; its record and its placements."""
-    tables: list[pa.Table] = [PLACEMENTS.empty_table()]
+    tables: list[pa.Table] = []
     first = number * layout.rows_per_shard
     blocks = _OpenBlocks(open_block)
     schedule = layout.schedule()
@@ -150,7 +150,7 @@ def write_mixed_shard(
         dtype=layout.dtype,
         loss_mask=layout.loss_mask,
     )
-    return record, pa.concat_tables(tables).combine_chunks()
+    return record, pa.concat_tables(tables).combine_chunks() if tables else PLACEMENTS.empty_table()
 
 
 def write_source_rows(

@@ -144,17 +144,18 @@ def row_schema(row_tokens: int, dtype: npt.DTypeLike, *, source: bool, loss_mask
 def to_batch(rows: Rows) -> pa.RecordBatch:
     """`rows` as one Arrow record batch, without copying the tokens."""
     row_tokens = rows.input_ids.shape[1]
-    offsets = pa.array(rows.offsets.astype(np.int32))
+    token = pa.from_numpy_dtype(rows.input_ids.dtype)
+    offsets = to_array(rows.offsets, pa.int32())
     columns: dict[str, Any] = {
-        "input_ids": pa.FixedSizeListArray.from_arrays(pa.array(rows.input_ids.reshape(-1)), row_tokens),
-        "doc_ends": pa.ListArray.from_arrays(offsets, pa.array(rows.doc_ends, pa.int32())),
-        "doc_key": pa.ListArray.from_arrays(offsets, pa.array(rows.doc_key, pa.uint64())),
-        "continues": pa.array(rows.continues, pa.bool_()),
+        "input_ids": pa.FixedSizeListArray.from_arrays(to_array(rows.input_ids.reshape(-1), token), row_tokens),
+        "doc_ends": pa.ListArray.from_arrays(offsets, to_array(rows.doc_ends, pa.int32())),
+        "doc_key": pa.ListArray.from_arrays(offsets, to_array(rows.doc_key, pa.uint64())),
+        "continues": to_array(rows.continues, pa.bool_()),
     }
     if rows.source is not None:
-        columns["source"] = pa.array(rows.source, pa.uint16())
+        columns["source"] = to_array(rows.source, pa.uint16())
     if rows.loss_mask is not None:
-        mask = pa.array(rows.loss_mask.reshape(-1), pa.uint8())
+        mask = to_array(rows.loss_mask.reshape(-1), pa.uint8())
         columns["loss_mask"] = pa.FixedSizeListArray.from_arrays(mask, row_tokens)
     schema = row_schema(
         row_tokens, rows.input_ids.dtype, source=rows.source is not None, loss_mask=rows.loss_mask is not None
@@ -162,22 +163,63 @@ def to_batch(rows: Rows) -> pa.RecordBatch:
     return pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
+def to_array(values: npt.NDArray[Any], type_: pa.DataType) -> pa.Array:
+    """`values` as an Arrow array of integers or truth values, without nulls and, where the type fits, without a copy.
+
+    OverflowError for a number that the type does not hold.
+    """
+    # Not `pa.array`: given a numpy array it imports pandas where that is installed, which takes longer than a shard.
+    if pa.types.is_boolean(type_):
+        found = np.packbits(values, bitorder="little")
+    else:
+        found = np.ascontiguousarray(values, dtype=str(type_))
+        if found.dtype != values.dtype and not np.array_equal(found, values):
+            raise OverflowError(f"numbers that {type_} does not hold")
+    return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(found)])
+
+
+def to_numbers(array: pa.Array) -> npt.NDArray[Any]:
+    """The integers or truth values of an Arrow array, as a view where they are not single bits.
+
+    ValueError where the array has nulls.
+    """
+    # Not `to_numpy`, which imports pandas too.
+    if array.null_count:
+        raise ValueError(f"{array.null_count} nulls in a column that has none")
+    is_bits = pa.types.is_boolean(array.type)
+    dtype = np.dtype(bool if is_bits else str(array.type))
+    if not len(array):
+        return np.zeros(0, dtype=dtype)
+    data = array.buffers()[1]
+    if is_bits:
+        past = array.offset + len(array)
+        bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8, count=-(-past // 8)), count=past, bitorder="little")
+        return bits[array.offset :].astype(bool)
+    return np.frombuffer(data, dtype=dtype, count=len(array), offset=array.offset * dtype.itemsize)
+
+
 def from_batch(batch: pa.RecordBatch) -> Rows:
     """The rows of a record batch; tokens, ends and keys are views of its buffers."""
     ends, keys = batch.column("doc_ends"), batch.column("doc_key")
-    offsets = ends.offsets.to_numpy().astype(np.int64)
+    offsets = to_numbers(ends.offsets).astype(np.int64)
     names = batch.schema.names
     return Rows(
         input_ids=_matrix(batch.column("input_ids")),
         offsets=offsets - offsets[0],
-        doc_ends=ends.flatten().to_numpy(),
-        doc_key=keys.flatten().to_numpy(),
-        continues=batch.column("continues").to_numpy(zero_copy_only=False),
-        source=batch.column("source").to_numpy() if "source" in names else None,
+        doc_ends=_items(ends),
+        doc_key=_items(keys),
+        continues=to_numbers(batch.column("continues")),
+        source=to_numbers(batch.column("source")) if "source" in names else None,
         loss_mask=_matrix(batch.column("loss_mask")) if "loss_mask" in names else None,
     )
 
 
+def _items(column: pa.ListArray) -> npt.NDArray[Any]:
+    offsets = to_numbers(column.offsets)
+    return to_numbers(column.values)[offsets[0] : offsets[-1]]
+
+
 def _matrix(column: pa.FixedSizeListArray) -> npt.NDArray[Any]:
-    matrix: npt.NDArray[Any] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
-    return matrix
+    # Not `flatten`, which imports all of `pyarrow.compute`.
+    matrix = to_numbers(column.values).reshape(-1, column.type.list_size)
+    return matrix[column.offset : column.offset + len(column)]

@@ -21,7 +21,7 @@ from manifests.schema import PLACEMENTS
 from manifests.store import Store
 from mixing.order import window_rows
 from mixing.reader import INDEX, VERSION, Row, Shards, open_shards
-from mixing.rows import BATCH_ROWS, Rows, concatenate, row_schema, to_batch
+from mixing.rows import BATCH_ROWS, Rows, concatenate, row_schema, to_array, to_batch
 
 __all__ = [
     "INDEX",
@@ -95,7 +95,7 @@ def placements_of(rows: Rows, *, epochs: npt.ArrayLike, shard: int, first_row: i
         rows.lengths,
     ]
     return pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, PLACEMENTS, strict=True)], schema=PLACEMENTS
+        [to_array(column, field.type) for column, field in zip(columns, PLACEMENTS, strict=True)], schema=PLACEMENTS
     )
 
 

@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from manifests.errors import RecipeError
 from manifests.markers import OURS, plain
-from mixing.engine import Engine, load_library, unusable
+from mixing.engine import Engine, load, unusable
 from mixing.template_forms import Segment
-from mixing.tokenizer_file import configured_names, parse_table, read_file, special_ids
+from mixing.tokenizer_file import configured_names, parse_table, read_file, special_ids, text_of
 from mixing.word_prefix import prefix_of, without_prefix
 
 TokenArray = npt.NDArray[np.unsignedinteger[Any]]
@@ -82,12 +82,15 @@ class Encoder:
         self.path = path
         content = read_file(path)
         self.file_sha256 = hashlib.sha256(content).hexdigest()
-        table = parse_table(content, path)
-        self._library = load_library(table, path)
-        if not self._library.get_vocab(with_added_tokens=False):
+        text = text_of(content, path)
+        table = parse_table(text, path)
+        loaded = load(text, path)
+        self._library = loaded.library
+        if not self._library.get_vocab_size(with_added_tokens=False):
             raise unusable(path, "its vocabulary is empty")
         self._ids: dict[str, int] = self._library.get_vocab(with_added_tokens=True)
         self.vocab_size: int = max(self._ids.values()) + 1
+        marked = [entry["special"] for entry in table.get("added_tokens") or []]
         self.special = special_ids(table, list(special), path)
         """Id of each token named."""
         names = configured_names(Path(path))
@@ -103,7 +106,8 @@ class Encoder:
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= UINT16_VOCABULARY else np.uint32)
         self._table = table
         self._prefix = prefix_of(table)
-        self._start = Engine(table, path)
+        as_given = marked == [entry["special"] for entry in table.get("added_tokens") or []]
+        self._start = Engine(table, path, loaded=loaded if as_given else None)
         self._continuing: Engine | None = None
         self._check_out_of_reach()
         longest_first = sorted(self.special, key=len, reverse=True)

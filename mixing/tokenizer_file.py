@@ -22,7 +22,15 @@ def read_file(path: str) -> bytes:
         raise unusable(path, f"cannot be read: {error.strerror}") from None
 
 
-def parse_table(content: bytes, path: str) -> dict[str, Any]:
+def text_of(content: bytes, path: str) -> str:
+    """The bytes of a JSON file as text, whichever Unicode encoding it has; RecipeError if it has none."""
+    try:
+        return content.decode(json.detect_encoding(content))
+    except UnicodeDecodeError:
+        raise unusable(path, "not JSON") from None
+
+
+def parse_table(content: bytes | str, path: str) -> dict[str, Any]:
     """The parsed `tokenizer.json`; RecipeError if it is none."""
     try:
         table = json.loads(content)

@@ -65,11 +65,14 @@ def mixture_facts(plan: Plan, records: Sequence[ShardRecord], validation: Sequen
             "rows": rows,
             "least_rows": least,
             "blocks": len(mine) * entry["whole_passes"] + last["blocks"],
+            "blocks_per_pass": len(mine),
             "short": 2 * whole["short"] >= whole["documents"],
             "padding": rows * row_tokens - realised,
         }
         keys = ("rows", "least_rows", "blocks", "short")
-        row["padding_bound"] = padding_bound(**{key: row[key] for key in keys}, stored=realised, row_tokens=row_tokens)
+        row["padding_bound"] = padding_bound(
+            **{key: row[key] for key in keys}, unique=whole["tokens"], stored=realised, row_tokens=row_tokens
+        )
         dropped += whole["tokens"] * entry["whole_passes"] + last["tokens"] - realised
         sources.append(row)
     layout_rows = [row["rows"] for row in sources]

@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from manifests.errors import RecipeError
+from pipelines.tokenizer_check import check_tokenizer
+
 if TYPE_CHECKING:
     from pipelines.plan import Plan
 
@@ -27,6 +30,8 @@ def needs(plan: Plan) -> list[str]:
         found.append(
             f"[tokenizer] file: {plan.recipe.tokenizer.file} is not there; put the model's tokenizer.json there."
         )
+    elif fault := _tokenizer_fault(plan):
+        found.append(f"[tokenizer] {fault}")
     for source in plan.recipe.sources:
         if plan.digest(source):
             continue
@@ -50,3 +55,13 @@ def needs(plan: Plan) -> list[str]:
             "see it in the User-Agent."
         )
     return found
+
+
+def _tokenizer_fault(plan: Plan) -> str:
+    """What is wrong with the tokenizer's file; empty if nothing is."""
+    asked = plan.recipe.tokenizer
+    try:
+        check_tokenizer(plan.tokenizer_path, asked.special, restricted=plan.restricted, bos=asked.bos, eos=asked.eos)
+    except RecipeError as error:
+        return str(error)
+    return ""

@@ -137,7 +137,9 @@ def _planned(
     try:
         return plan(sizes, documents, mixture), ""
     except RecipeError as error:
-        shortfall = f"{error.what} {error.why} {error.fix}"
+        # The size that stands for a source of unknown size is no figure to tell.
+        why = "Nobody has counted its tokens." if f"{BOUNDLESS:,}" in error.why else error.why
+        shortfall = f"{error.what} {why} {error.fix}"
     # Told all the same: what it would take.
     free = Mixture(mixture.parts, mixture.total_tokens, dict.fromkeys(unique, 1e12))
     try:

@@ -210,8 +210,15 @@ def weigh_run(plan: Plan) -> StageRun:
     """How much of each source: one small task."""
     stage = plan.weigh()
     folder = plan.folder(stage)
-    subs = subsources(plan.recipe)
-    block = WeighSources(tokenized(plan), subs, mixture_of(plan.recipe), plan.recipe.mixture.seed, folder.url)
+    section = plan.recipe.mixture
+    block = WeighSources(
+        tokenized(plan),
+        subsources(plan.recipe),
+        mixture_of(plan.recipe),
+        folder.url,
+        row_tokens=section.sequence_length + 1,
+        seed=section.seed,
+    )
     return StageRun(stage, folder, [ALL], [block], restricted=plan.restricted)
 
 

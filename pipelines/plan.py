@@ -29,19 +29,18 @@ from pipelines.recipe import Recipe, SourceSection, resolve_path
 from pipelines.resolved import NOT_IDENTITY, RECIPE, resolved_recipe
 from pipelines.rule_use import RuleUse, rule_use
 from pipelines.stage import ALL, Stage
-from pipelines.tokenizer_check import check_tokenizer
 from scrapers.formats.pdf import pdf_reader_identity
 from scrapers.source import SourceConfig
 
 STEP_VERSIONS = {
     "profile": 3,
-    "prepare": 15,
-    "dedup": 2,
+    "prepare": 16,
+    "dedup": 3,
     "tokenize": 2,
-    "weigh": 2,
-    "fraction": 2,
+    "weigh": 3,
+    "fraction": 3,
     "mix": 2,
-    "assemble": 3,
+    "assemble": 5,
     "lines": 1,
 }
 """Raised when a step's own code changes its bytes; part of the fingerprint of the step."""
@@ -155,8 +154,6 @@ class Plan:
             for use in self.rules(source):
                 check_parameters(use.rule, use.parameters)
             self.learning(source)
-        if self.tokenizer_digest():
-            check_tokenizer(self.tokenizer_path, self.recipe.tokenizer.special, restricted=self.restricted)
         if missing := needs(self):
             raise RecipeError("not ready to run:\n  " + "\n  ".join(missing) + "\n", where=self.recipe.name)
 

@@ -140,9 +140,9 @@ class StageSection(Section):
 class MixtureSection(Section):
     """`[mixture]`: how much of what, and in which rows."""
 
-    sequence_length: int = Field(gt=1)
+    sequence_length: int = Field(gt=1, le=1 << 24)
     """Tokens of one training input; a row holds one more."""
-    total_tokens: int | Literal["largest", "natural"] = "largest"
+    total_tokens: Annotated[int, Field(gt=0)] | Literal["largest", "natural"] = "largest"
     """Effective tokens; `largest`: the most that no `max_epochs` forbids; `natural`: every source once, no weights but
     those of buckets. Without groups sources get equal shares up to their caps (UniMax)."""
     alpha: float | None = Field(None, ge=0, le=1)

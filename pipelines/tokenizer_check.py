@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from manifests.errors import RecipeError
-from mixing.tokenizer_file import CARD, parse_table, read_file, special_ids
+from mixing.tokenize import Encoder
+from mixing.tokenizer_file import CARD
 
 
-def check_tokenizer(path: str, special: Sequence[str], *, restricted: bool) -> None:
-    """RecipeError where the file lacks a token named, or comes of restricted text and the build does not."""
-    if special:
-        special_ids(parse_table(read_file(path), path), list(special), path)
+def check_tokenizer(
+    path: str, special: Sequence[str], *, restricted: bool, bos: bool = False, eos: bool = False
+) -> None:
+    """RecipeError where the file is no tokenizer, lacks a token asked for, or comes of restricted text and the build
+    does not."""
+    Encoder(path, bos=bos, eos=eos, special=special)
     card = Path(path).with_name(CARD)
     if not restricted and card.exists() and json.loads(card.read_bytes()).get("restricted"):
         raise RecipeError(

@@ -78,6 +78,8 @@ def read_article(
         )
         if whole and not document.doi:
             document.doi = str(meta.get("doi") or "")
+        if whole:
+            document.family = str(meta.get("family") or "")
         # Most retracted articles bear no mark in their XML: the door's word counts.
         if meta.get("retracted"):
             document.document_status = "retracted"

@@ -20,7 +20,7 @@ from manifests.errors import BuildError
 from manifests.store import Store
 from manifests.subsources import parent
 from mixing.blocks import BlockFile, repack, write_block
-from mixing.choice import below, fraction_threshold
+from mixing.choice import fraction_limits, meets
 from mixing.weights import NATURAL, Mixture, SourcePlan, plan
 from pipelines import heartbeat
 from pipelines.mixture_recipe import TRAIN, VALIDATION, SubSource
@@ -40,7 +40,7 @@ def token_tables(folder: Store, part: str) -> Iterator[tuple[Any, Any]]:
 
 
 class WeighSources(PipelineStep):  # type: ignore[misc]
-    """Writes `mixture.json`: each sub-source's passes, and the rank below which a document is in the partial pass.
+    """Writes `mixture.json`: each sub-source's passes, and the limits by which a document is in the partial pass.
 
     `tokenized`: folder of the blocks of each source; `subs`: the sub-sources in recipe order.
     """
@@ -49,13 +49,20 @@ class WeighSources(PipelineStep):  # type: ignore[misc]
     name = "weigh sources"
 
     def __init__(
-        self, tokenized: Mapping[str, str], subs: Sequence[SubSource], mixture: Mixture, seed: int, folder_url: str
+        self,
+        tokenized: Mapping[str, str],
+        subs: Sequence[SubSource],
+        mixture: Mixture,
+        folder_url: str,
+        *,
+        row_tokens: int,
+        seed: int,
     ) -> None:
         super().__init__()
         self.tokenized = dict(tokenized)
         self.subs = [asdict(sub) for sub in subs]
         self.mixture = mixture
-        self.seed = seed
+        self.row_tokens, self.seed = row_tokens, seed
         self.folder_url = folder_url
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
@@ -89,9 +96,9 @@ class WeighSources(PipelineStep):  # type: ignore[misc]
             def blocks(store: Store = store, part: str = sub.part) -> Iterator[tuple[Any, Any]]:
                 return token_tables(store, part)
 
-            threshold = fraction_threshold(blocks, entry.fraction_tokens, self.seed)
+            limits = fraction_limits(blocks, entry.fraction_tokens, self.seed, self.row_tokens)
             # 2^64 does not fit JSON readers that know only doubles; text does.
-            sources.append({**asdict(entry), "fraction_below": str(threshold)})
+            sources.append({**asdict(entry), "fraction": [[str(below), most] for below, most in limits]})
         folder.write_json("mixture.json", {"total_tokens": made.total_tokens, "sources": sources})
         write_task_mark(folder, rank, ["mixture.json"], {})
         yield from ()
@@ -100,7 +107,7 @@ class WeighSources(PipelineStep):  # type: ignore[misc]
 def _nothing(source: str) -> dict[str, Any]:
     """The plan of a source without tokens."""
     zero = SourcePlan(source, parent(source), 0, 0, 0.0, 0.0, 0, 0, 0, 0.0)
-    return {**asdict(zero), "fraction_below": "0"}
+    return {**asdict(zero), "fraction": []}
 
 
 class PackFraction(PipelineStep):  # type: ignore[misc]
@@ -137,10 +144,10 @@ class PackFraction(PipelineStep):  # type: ignore[misc]
         folder = Store(self.folder_url, mode=0o600 if self.restricted else None)
         sources = Store(self.weigh_url).read_json("mixture.json")["sources"]
         planned = next(entry for entry in sources if entry["source"] == name)
-        threshold = int(planned["fraction_below"])
+        limits = [(int(below), most) for below, most in planned["fraction"]]
         tokenized = Store(self.tokenized[source])
         tokens = pq.read_table(tokenized.reading(block_paths(part, number)["tokens"]))
-        chosen = below(tokens["doc_key"].to_numpy(), threshold, self.seed)
+        chosen = meets(tokens["doc_key"].to_numpy(), tokens["n_tokens"].to_numpy(), limits, self.seed)
         epochs = planned["whole_passes"] + chosen.astype(np.int32)
         counted = [tokens.append_column("epochs", pa.array(epochs, pa.int32()))]
         if part in (TRAIN, f"{TRAIN}.0"):
@@ -156,7 +163,7 @@ class PackFraction(PipelineStep):  # type: ignore[misc]
         facts["longest"] = int(lengths.max(initial=0))
         facts["min_epochs"] = int(epochs.min(initial=_MANY))
         facts["max_epochs"] = int(epochs.max(initial=0))
-        if threshold:
+        if limits:
             placements = pq.read_table(tokenized.reading(block_paths(part, number)["placements"]))
             rows = BlockFile(tokenized.local(block_paths(part, number)["rows"]))
             keys = tokens["doc_key"].to_numpy()[chosen]

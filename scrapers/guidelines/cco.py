@@ -25,6 +25,7 @@ from scrapers.formats.html import html_to_text
 from scrapers.formats.pdf import PDF_OPTIONS, pdf_to_text
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import REFERENCES, standing, with_title, without_sections
+from scrapers.guidelines.versions import version_named
 from scrapers.http_errors import Forbidden, Gone, WrongContent
 from scrapers.snapshot import payload
 from scrapers.sniff import kind_of
@@ -49,6 +50,7 @@ _RECORD = re.compile(r"/en/guidelines-advice/types-of-cancer/(\d{1,9})")
 _FIELD = re.compile(r"(Version|ID|Type of Content|Document Status|Authors?)\s*:\s*(.*)", re.DOTALL)
 _BUTTON = re.compile(r"[^.\n]{0,120}\(PDF\)(?: \(\d+(?:\.\d+)? ?[KMG]B\))?")
 """A block that is nothing but the link to a file; links inside a sentence keep their words."""
+_NUMBER = re.compile(r"(?<![\d-])\d{1,2}(?:-\d{1,2}){1,2}(?![\d-])")
 _FULL = re.compile(r"full (?:report|guideline|document|text)|complete (?:report|guideline)", re.IGNORECASE)
 _MONTH = re.compile(r"\b([A-Z][a-z]{2,8})\.?\s+(\d{4})\b")
 _STATUS: tuple[tuple[str, Status], ...] = (
@@ -187,9 +189,25 @@ class Loader:
             published=published,
             raw_ref=item.sha256,
             document_status=_standing(record),
+            family=self._family(record),
             counts={name: n for name, n in counts.items() if n},
             measures=measures,
         )
+
+    def _family(self, record: Mapping[str, str]) -> str:
+        """Another version that the page names, else the program's number, which the versions share."""
+        named = record.get("other") or program_number(record["id"])
+        return f"{self.config.source}:{named}" if named else ""
+
+
+def program_number(field: str) -> str:
+    """The program's own number of a guideline, which every version of it bears; empty if `field` has none.
+
+    >>> program_number("17-8 Version 2"), program_number("GL 21-3-3"), program_number("IMG Apr 2012")
+    ('17-8', '21-3-3', '')
+    """
+    found = _NUMBER.search(field)
+    return found[0] if found else ""
 
 
 def record_number(url: str) -> str:
@@ -226,6 +244,7 @@ def _record(page: bytes, url: str) -> dict[str, str]:
         "published": iso_date(month[2], month[1]) if month else "",
         "pdf": urljoin(url, pdf) if pdf else "",
         "own": record_number(urljoin(url, str(own["href"]))) if own else "",
+        "other": version_named(page, url, record_number, own=record_number(url)),
     }
 
 

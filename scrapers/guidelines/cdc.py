@@ -25,6 +25,7 @@ from scrapers.formats.errors import Unreadable
 from scrapers.formats.pdf import PDF_OPTIONS, pdf_to_text
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import standing, with_title
+from scrapers.guidelines.versions import version_named
 from scrapers.snapshot import payload
 from scrapers.source import AcquireContext, Item, SourceConfig
 
@@ -73,7 +74,7 @@ class Loader:
                 error = listing.error(url)
                 listing.set_aside(native, error.reason, error.what)
                 continue
-            meta = _record(page)
+            meta = _record(page, native)
             pdf = urljoin(url, meta.pop("pdf_url") or f"/view/cdc/{native}/cdc_{native}_DS1.pdf")
             if not meta["title"]:
                 unknown += 1
@@ -106,15 +107,14 @@ class Loader:
             seen.add(url)
             soup = BeautifulSoup(listing.page(url), "lxml")
             for link in soup.select(LINKS):
-                target = urlsplit(urljoin(url, str(link.get("href") or "")))
-                record = _RECORD.fullmatch(target.path)
-                if not record or target.hostname != HOST:
+                native = record_number(urljoin(url, str(link.get("href") or "")))
+                if not native:
                     listing.count("links_elsewhere")
-                elif record[1] in found:
+                elif native in found:
                     listing.count("listed_again")
                 else:
-                    found.add(record[1])
-                    yield record[1]
+                    found.add(native)
+                    yield native
             after = soup.select_one(NEXT)
             url = urljoin(url, str(after["href"])) if after and after.get("href") else ""
             if url and urlsplit(url).hostname != HOST:
@@ -144,6 +144,7 @@ class Loader:
             published=published,
             raw_ref=item.sha256,
             document_status=meta["standing"],  # type: ignore[arg-type]
+            family=f"{self.config.source}:{other}" if (other := meta.get("version", "")) else "",
             doi=meta["doi"],
             counts=found.counts,
             measures=found.measures,
@@ -169,6 +170,17 @@ def read_ids(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
+def record_number(url: str) -> str:
+    """The number of the record at `url`; empty for anything else.
+
+    >>> record_number("https://stacks.cdc.gov/view/cdc/12345/")
+    '12345'
+    """
+    parts = urlsplit(url)
+    found = _RECORD.fullmatch(parts.path) if parts.hostname == HOST else None
+    return found[1] if found else ""
+
+
 def _record_url(native: str) -> str:
     return f"https://{HOST}/view/cdc/{native}"
 
@@ -191,7 +203,7 @@ def _elsewhere(url: str, start: str) -> SourceError:
     )
 
 
-def _record(page: bytes) -> dict[str, str]:
+def _record(page: bytes, native: str) -> dict[str, str]:
     """What a record page says about its document."""
     from bs4 import BeautifulSoup
 
@@ -210,6 +222,7 @@ def _record(page: bytes) -> dict[str, str]:
         "pdf_url": meta("pdf_url"),
         "licence": PUBLIC_DOMAIN if _AGENCY.search(meta("publisher").lower()) and not journal else "unknown",
         "standing": standing(main.get_text(" ")),
+        "version": version_named(page, _record_url(native), record_number, own=native),
     }
 
 

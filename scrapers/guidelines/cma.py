@@ -32,6 +32,7 @@ from scrapers.formats.pdf import PDF_OPTIONS, pdf_to_text
 from scrapers.guidelines.cma_records import CANADA, Row, beside, is_choosing, native_id, rows
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import REFERENCES, standing, with_title, without_sections
+from scrapers.guidelines.versions import version_named
 from scrapers.snapshot import (
     is_complete,
     open_payload,
@@ -245,6 +246,7 @@ class Loader:
         title, published, status = _facts(body)
         facts = {**meta, "title": title or found.title or meta["title"], "status": status}
         facts["published"] = published or meta.get("published", "")
+        facts["version"] = version_named(body, meta.get("url") or item.url, _canada_id, own=native)
         counts = {**found.counts, "extract.references": n_references}
         return self._document(native, text, facts, item, {name: n for name, n in counts.items() if n})
 
@@ -269,8 +271,13 @@ class Loader:
             published=published,
             raw_ref=item.sha256,
             document_status=status,
+            family=f"{self.config.source}:{other}" if (other := meta.get("version", "")) else "",
             counts=counts,
         )
+
+
+def _canada_id(url: str) -> str:
+    return native_id(url) if urlsplit(url).hostname in CANADA else ""
 
 
 def _local(path: Path, name: str, meta: Mapping[str, str]) -> Item:

@@ -21,6 +21,7 @@ from scrapers.formats.errors import Unreadable
 from scrapers.formats.html import html_to_text
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import REFERENCES, standing, with_title, without_sections
+from scrapers.guidelines.versions import version_named
 from scrapers.http_errors import Gone
 from scrapers.snapshot import payload
 from scrapers.source import AcquireContext, Item, SourceConfig
@@ -109,6 +110,7 @@ class Loader:
             return
         # Under an old address the publisher leads on to the statement's own.
         slug = statement_slug(item.url) or item.item
+        other = version_named(body, item.url, statement_slug, own=slug)
         yield Document(
             doc_id=f"{self.config.source}:{slug}",
             source=self.config.source,
@@ -122,6 +124,7 @@ class Loader:
             published=published,
             raw_ref=item.sha256,
             document_status=standing(text),
+            family=f"{self.config.source}:{other}" if other else "",
             counts={name: n for name, n in counts.items() if n},
         )
 

@@ -29,6 +29,7 @@ from scrapers.formats.errors import Unreadable
 from scrapers.formats.inline import normalise
 from scrapers.formats.jsonl import BadLine
 from scrapers.guidelines.listed import polite_client
+from scrapers.guidelines.nice_pages import guidance_slug
 from scrapers.guidelines.sections import slug
 from scrapers.options import checked
 from scrapers.snapshot import is_complete, open_payload, verify_payload, write_snapshot
@@ -186,6 +187,8 @@ class Loader:
             licence_evidence=evidence,
             lang="en",
             raw_ref=item.sha256,
+            # A copy of what the source `nice` has today is an earlier version of it.
+            family=f"nice:{ref}" if origin == "nice" and (ref := guidance_slug(url)) else "",
             counts={name: n for name, n in counts.items() if n},
         )
 

@@ -23,6 +23,7 @@ from scrapers.formats.errors import Unreadable
 from scrapers.formats.html import decode, html_to_text
 from scrapers.guidelines.listed import check_found, listed_options, polite_client
 from scrapers.guidelines.sections import REFERENCES, standing, with_title, without_contents, without_sections
+from scrapers.guidelines.versions import version_named
 from scrapers.snapshot import payload
 from scrapers.source import AcquireContext, Item, SourceConfig
 
@@ -126,7 +127,8 @@ class Loader:
         """The guideline on one page."""
         meta: dict[str, str] = json.loads(item.meta)
         try:
-            page = html_to_text(payload(raw, item), root=ROOT, drop=DROP, url=item.url)
+            body = payload(raw, item)
+            page = html_to_text(body, root=ROOT, drop=DROP, url=item.url)
         except Unreadable as error:
             yield Quarantined(item.item, self.config.source, error.reason, error.detail, item.sha256)
             return
@@ -147,6 +149,7 @@ class Loader:
         slug = guideline_slug(item.url) or item.item
         title = page.title or meta["title"]
         said = standing(text)
+        other = version_named(body, item.url, guideline_slug, own=slug)
         yield Document(
             doc_id=f"{self.config.source}:{slug}",
             source=self.config.source,
@@ -160,6 +163,7 @@ class Loader:
             published=meta["year"],
             raw_ref=item.sha256,
             document_status="archived" if meta["status"] == "archived" and said == "current" else said,
+            family=f"{self.config.source}:{other}" if other else "",
             counts={name: n for name, n in counts.items() if n},
         )
 

@@ -121,6 +121,8 @@ class Loader:
             published=published,
             raw_ref=item.sha256,
             document_status="archived" if _OLD.match(name) else standing(page.text),
+            # The viewer's address has no version: what two rows share it for is one guideline.
+            family=f"{self.config.source}:{meta['shortCode']}" if meta["shortCode"] else "",
             counts={**page.counts, **counts},
         )
 

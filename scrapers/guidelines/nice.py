@@ -139,11 +139,12 @@ class Loader:
         """One guideline, its overview first and then every chapter in the order of its navigation."""
         meta: dict[str, Any] = json.loads(item.meta)
         try:
-            title, text, counts = nice_pages.guideline(payload(raw, item), title=meta["title"])
+            body = payload(raw, item)
+            title, text, counts = nice_pages.guideline(body, title=meta["title"])
         except Unreadable as error:
             yield Quarantined(item.item, self.config.source, error.reason, error.detail, item.sha256)
             return
-        published = meta["published"]
+        published, other = meta["published"], nice_pages.version_of(body, item.item)
         yield Document(
             doc_id=f"{self.config.source}:{item.item}",
             source=self.config.source,
@@ -158,6 +159,7 @@ class Loader:
             published=published,
             raw_ref=item.sha256,
             document_status=meta["standing"],
+            family=f"{self.config.source}:{other}" if other else "",
             counts=counts,
         )
 

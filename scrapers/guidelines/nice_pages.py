@@ -23,6 +23,7 @@ from scrapers.capture import Listing
 from scrapers.formats.errors import Unreadable
 from scrapers.formats.html import decode, html_to_text
 from scrapers.guidelines.sections import heading_name, standing, without_sections
+from scrapers.guidelines.versions import version_named
 
 HOST = "www.nice.org.uk"
 CHAPTER = "div.chapter"
@@ -61,6 +62,13 @@ _REPLACED = re.compile(
 )
 _WITHDRAWN = re.compile(
     r"\bthis (?:\w+ ){0,3}(?:guidance|guideline|advice|quality standard|appraisal)\s+(?:has been|was|is)\s+withdrawn\b",
+    re.IGNORECASE,
+)
+_ONE_REF = rf"(?P<ref>(?:{'|'.join(sorted(GUIDANCE | ADVICE))})\s?\d{{1,4}})\b"
+_BY = re.compile(rf"\s+by\b[^.;]{{0,120}}?\b{_ONE_REF}", re.IGNORECASE)
+_REPLACES = re.compile(
+    r"\bthis (?:\w+ ){0,3}(?:guidance|guideline|advice|quality standard|appraisal)\s+"
+    rf"(?:fully )?(?:updates and )?replaces\b[^.;]{{0,120}}?\b{_ONE_REF}",
     re.IGNORECASE,
 )
 _UNESCAPED_LESS = re.compile(r"<(?=[\s\d=.,])")
@@ -163,8 +171,36 @@ class Overview:
             self.standing = "superseded"
         elif _WITHDRAWN.search(top):
             self.standing = "archived"
+        self.version = _version(" ".join(main.get_text(" ").split()), page, self.slug)
         dated = _DATE.search(top)
         self.published = _iso(dated[1]) if dated else ""
+
+
+def _version(text: str, page: bytes, own: str) -> str:
+    """The reference, as in addresses, of the guidance that an overview says replaced it, or that it replaced."""
+    banner = text[:BANNER_CHARS]
+    replaced = _REPLACED.search(banner)
+    found = _BY.match(banner, replaced.end()) if replaced else None
+    if named := found or _REPLACES.search(text):
+        ref = re.sub(r"\s", "", named["ref"]).lower()
+        return ref if ref != own else ""
+    return version_named(page, page_url(own), guidance_slug, own)
+
+
+def guidance_slug(url: str) -> str:
+    """The reference, in lower case, of the guidance at `url`; empty for anything else.
+
+    >>> guidance_slug("https://www.nice.org.uk/guidance/ng28"), guidance_slug("https://cks.nice.org.uk/topics/x/")
+    ('ng28', '')
+    """
+    parts = urlsplit(url)
+    path = _PATH.match(posixpath.normpath(parts.path).lower()) if parts.hostname == HOST else None
+    return path[1] if path else ""
+
+
+def version_of(data: bytes, slug: str) -> str:
+    """The reference of another version of the guideline that was put together as `data`; empty if it names none."""
+    return Overview(str(json.loads(data)["pages"][0]["body"]).encode("utf-8", "surrogateescape"), slug).version
 
 
 def has_chapter(page: bytes) -> bool:

@@ -33,7 +33,7 @@ from scrapers.snapshot import is_complete
 from scrapers.source import AcquireContext, Item, SourceConfig
 
 TERM = '"Practice Guideline"[pt] AND "pubmed pmc open access"[filter]'
-_RETRACTED, _UPDATED = "RetractionIn", "UpdateIn"
+_RETRACTED, _UPDATED, _UPDATES = "RetractionIn", "UpdateIn", "UpdateOf"
 _RETRACTED_TYPE = "Retracted Publication"
 
 
@@ -47,6 +47,8 @@ class _Found:
     """PMIDs that the ID converter does not know in PMC."""
     superseded: set[str] = field(default_factory=set)
     retracted: set[str] = field(default_factory=set)
+    versions: list[tuple[str, str]] = field(default_factory=list)
+    """(PMID, PMID of what it updates or is updated by)."""
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -93,7 +95,8 @@ class Loader:
             found.pmcids = ncbi.pmcids(pmids)
             found.without = [pmid for pmid in pmids if pmid not in found.pmcids]
             for body in ncbi.fetch("pubmed", list(found.pmcids)):
-                superseded, retracted = _fates(body)
+                superseded, retracted, versions = _fates(body)
+                found.versions += versions
                 found.superseded |= superseded
                 found.retracted |= retracted
             found.counts = listing.counts
@@ -101,6 +104,7 @@ class Loader:
 
     def _discover(self, listing: Listing, found: _Found, limit: int) -> Iterator[Wanted]:
         listing.counts.update(found.counts)
+        oldest = _oldest(found.versions)
         for pmid in found.without:
             listing.set_aside(f"PMID{pmid}", "extract.not_fetched", "The ID converter knows no PMCID of it.")
         pmids = {int(pmcid.upper().removeprefix("PMC")): pmid for pmid, pmcid in sorted(found.pmcids.items())}
@@ -109,19 +113,38 @@ class Loader:
         while some := list(islice(numbers, 2 * limit or None)):
             rows = listed_rows(listing, some)
             for wanted in wanted_articles(listing, rows, accepted=self._accepted, keep_retracted=True):
-                yield replace(wanted, meta=_with_fate(wanted, pmids[int(wanted.item[3:])], found))
+                yield replace(wanted, meta=_with_fate(wanted, pmids[int(wanted.item[3:])], found, oldest))
                 taken += 1
                 if taken == (limit or self._options["limit"]):
                     return
 
 
-def _with_fate(wanted: Wanted, pmid: str, found: _Found) -> dict[str, Any]:
+def _with_fate(wanted: Wanted, pmid: str, found: _Found, oldest: dict[str, str]) -> dict[str, Any]:
     retracted = bool(wanted.meta["retracted"]) or pmid in found.retracted
-    return {**wanted.meta, "pmid": pmid, "retracted": retracted, "superseded": pmid in found.superseded}
+    family = f"pubmed:{oldest[pmid]}" if pmid in oldest else ""
+    fates = {"pmid": pmid, "retracted": retracted, "superseded": pmid in found.superseded}
+    return {**wanted.meta, **fates, "family": family}
 
 
-def _fates(body: bytes) -> tuple[set[str], set[str]]:
-    """(PMIDs with a later update, PMIDs that were retracted) of a PubmedArticleSet."""
+def _oldest(versions: list[tuple[str, str]]) -> dict[str, str]:
+    """For every PMID of `versions` the smallest one that updates connect it with.
+
+    >>> _oldest([("9", "7"), ("8", "9")])
+    {'9': '7', '7': '7', '8': '7'}
+    """
+    oldest: dict[str, str] = {pmid: pmid for pair in versions for pmid in pair}
+    changed = True
+    while changed:
+        changed = False
+        for one, other in versions:
+            first = min(oldest[one], oldest[other], key=int)
+            changed = changed or first != oldest[one] or first != oldest[other]
+            oldest[one] = oldest[other] = first
+    return oldest
+
+
+def _fates(body: bytes) -> tuple[set[str], set[str], list[tuple[str, str]]]:
+    """(PMIDs with a later update, PMIDs that were retracted, what updates what) of a PubmedArticleSet."""
     try:
         root = parse(body)
     except Unreadable as error:
@@ -133,12 +156,16 @@ def _fates(body: bytes) -> tuple[set[str], set[str]]:
         ) from None
     superseded: set[str] = set()
     retracted: set[str] = set()
+    versions: list[tuple[str, str]] = []
     for record in root.iterfind("PubmedArticle/MedlineCitation"):
         pmid = (record.findtext("PMID") or "").strip()
         types = {(one.text or "").strip() for one in record.iterfind("Article/PublicationTypeList/PublicationType")}
-        marks = {one.get("RefType") for one in record.iterfind("CommentsCorrectionsList/CommentsCorrections")}
+        notes = record.findall("CommentsCorrectionsList/CommentsCorrections")
+        marks = {one.get("RefType") for one in notes}
+        others = [one.findtext("PMID") or "" for one in notes if one.get("RefType") in (_UPDATED, _UPDATES)]
+        versions += [(pmid, other) for other in map(str.strip, others) if pmid.isdecimal() and other.isdecimal()]
         if _RETRACTED in marks or _RETRACTED_TYPE in types:
             retracted.add(pmid)
         if _UPDATED in marks:
             superseded.add(pmid)
-    return superseded, retracted
+    return superseded, retracted, versions

@@ -165,6 +165,7 @@ class Loader:
             published=published,
             raw_ref=item.sha256,
             document_status=meta["standing"],  # type: ignore[arg-type]
+            family=f"{self.config.source}:{other}" if (other := meta.get("version", "")) else "",
             counts=found.counts,
             measures=found.measures,
         )

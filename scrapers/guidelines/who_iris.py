@@ -26,6 +26,7 @@ MAX_PAGES = 3000
 SHORT_OF_STATED = 0.8
 
 _HANDLE = re.compile(r"\d+/\d+")
+_NAMED_HANDLE = re.compile(r"\b10665/\d+")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _DAY = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2})?)?")
@@ -90,6 +91,7 @@ def wanted(
             "isbn": re.sub(r"[ -]", "", next(iter(_all(record, "dc.identifier.isbn")), "")),
             "language": row.language,
             "standing": "superseded" if _all(record, "dc.relation.isreplacedby") else "current",
+            "version": _version(record, row.native),
             "landing_url": row.url,
             "rights": "; ".join(rights),
         }
@@ -126,6 +128,13 @@ def _all(record: Mapping[str, Any], name: str) -> list[str]:
     """The values of one metadata field."""
     values = (record.get("metadata") or {}).get(name) or []
     return [str(value["value"]) for value in values if isinstance(value, Mapping) and value.get("value")]
+
+
+def _version(record: Mapping[str, Any], own: str) -> str:
+    """Our name of the record that this one says replaced it, or that it replaced; empty if it names none."""
+    told = [*_all(record, "dc.relation.isreplacedby"), *_all(record, "dc.relation.replaces")]
+    named = [found[0].replace("/", "-") for value in told if (found := _NAMED_HANDLE.search(value))]
+    return next((native for native in named if native != own), "")
 
 
 def _pdf(record: Mapping[str, Any], languages: Sequence[str]) -> Mapping[str, Any] | None:

@@ -20,6 +20,7 @@ from scrapers.capture import MAX_FAILURES_IN_A_ROW, Listing, Wanted
 from scrapers.formats.dates import iso_date
 from scrapers.formats.languages import iso_639_1
 from scrapers.guidelines.sections import standing
+from scrapers.guidelines.versions import version_named
 
 HOST = "www.who.int"
 OPEN_SINCE = "2016-11"
@@ -196,6 +197,7 @@ class _Landing:
         )
         top = f"{_text(soup.select_one(HEADER))} {_text(inside.select_one(OVERVIEW))}"
         self.standing: Status = "superseded" if _REPLACED.search(top) else standing(top)
+        self.version = version_named(page, url, lambda link: publication(link)[1], own=self.native)
 
 
 def _is_pdf(href: str) -> bool:
@@ -214,6 +216,7 @@ def _meta(row: Row, landing: _Landing, page: bytes) -> dict[str, str]:
         "isbn": landing.isbn,
         "language": row.language,
         "standing": landing.standing,
+        "version": landing.version,
         "landing_url": row.url,
         "landing_sha256": sha256_hex(page),
     }

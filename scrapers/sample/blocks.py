@@ -28,10 +28,13 @@ class Guideline:
     updated: str
     """ISO 8601 date, empty if never."""
     language: str
-    status: Literal["current", "archived"]
+    status: Literal["current", "archived", "superseded"]
     blocks: tuple[Block, ...]
     plant: str = ""
-    """What it was planted for: `` or `french`, `stub`, `exact:<n>`, `near:<n>`, `dose:<n>` (equal n: one pair)."""
+    """What it was planted for: `` or `french`, `stub`, or one of a pair (equal n): `exact:<n>`, `near:<n>`, `dose:<n>`,
+    `version:<n>`."""
+    successor: str = ""
+    """Slug of the version that took its place."""
 
 
 def slug(title: str) -> str:

@@ -16,6 +16,17 @@ _LICENCES = {
 }
 
 
+def _cited(text: str) -> str:
+    """An entry `Surname A, Surname B. Title. Rest` with its people and its title marked up, as most journals do."""
+    people, title, rest = text.split(". ", 2)
+    names = [escape(one).split(" ") for one in people.split(", ")]
+    marked = ", ".join(
+        f"<string-name><surname>{surname}</surname> <given-names>{initial}</given-names></string-name>"
+        for surname, initial in names
+    )
+    return f"{marked}. <article-title>{escape(title)}</article-title>. {escape(rest)}"
+
+
 def jats_file(article: Article, *, permissions_code: str | None = None) -> bytes:
     """`article` as JATS; `permissions_code`: the licence its own permissions state, else its `licence_code`."""
     code = permissions_code or article.licence_code or ""
@@ -24,7 +35,7 @@ def jats_file(article: Article, *, permissions_code: str | None = None) -> bytes
         for label, text in article.abstract
     )
     references = "".join(
-        f'<ref id="B{n}"><label>{n}</label><mixed-citation>{escape(text)}</mixed-citation></ref>'
+        f'<ref id="B{n}"><label>{n}</label><mixed-citation>{_cited(text)}</mixed-citation></ref>'
         for n, text in enumerate(article.references, 1)
     )
     keywords = "".join(f"<kwd>{escape(word)}</kwd>" for word in article.keywords)

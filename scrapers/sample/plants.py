@@ -8,14 +8,17 @@ from dataclasses import replace
 from scrapers.sample.blocks import Block, Guideline, slug
 from scrapers.sample.draw import Draw, words
 from scrapers.sample.guidance import written_guideline
+from scrapers.sample.medical import topics
 
+_REWRITTEN = 4
+"""The statement at CPS that took the place of another, in other words."""
 _DOSE = re.compile(r"\b(\d+(?:\.\d+)?)(?= (?:mg|micrograms|g)\b)")
 
 
 def planted_guidelines(publisher: str, seed: int, written: list[Guideline]) -> list[Guideline]:
     """What is planted at `publisher`; `written` are its own guidelines."""
     if publisher == "cps":
-        return [_french(seed), _stub(), *_dose_variants(seed)]
+        return [_french(seed), _stub(), *_dose_variants(seed), _former_version(seed)]
     if publisher == "magic":
         # The publisher that republishes: word for word, and with a changed sentence here and there.
         return [
@@ -33,7 +36,8 @@ def planted_guidelines(publisher: str, seed: int, written: list[Guideline]) -> l
 def partners(publisher: str, seed: int) -> dict[str, str]:
     """Slugs of the written guidelines that a plant of some publisher copies: plant name -> slug."""
     if publisher == "cps":
-        return {"exact:1": written_guideline("cps", seed, 2).slug, "near:1": written_guideline("cps", seed, 5).slug}
+        copied = {"exact:1": 2, "near:1": 5, "version:1": _REWRITTEN}
+        return {plant: written_guideline("cps", seed, number).slug for plant, number in copied.items()}
     if publisher == "cdc":
         return {"near:2": written_guideline("cdc", seed, 4).slug}
     return {}
@@ -59,6 +63,24 @@ def _dose_variants(seed: int) -> list[Guideline]:
     adult = replace(base, title=f"{base.title} (adult doses)", plant="dose:1")
     child = replace(base, title=f"{base.title} (adult doses)", plant="dose:1", blocks=tuple(map(_halved, base.blocks)))
     return [replace(adult, slug=slug(adult.title) + "-a"), replace(child, slug=slug(child.title) + "-b")]
+
+
+def _former_version(seed: int) -> Guideline:
+    """What another statement replaced: the same condition years before, hardly a sentence in common, another name."""
+    later = written_guideline("cps", seed, _REWRITTEN)
+    # Other publishers go through the same conditions 33 further on.
+    former = written_guideline("cps before", seed, (_REWRITTEN - 33) % len(topics()))
+    title = f"{later.title.partition(':')[0]}: position statement"
+    return replace(
+        former,
+        slug=slug(title),
+        title=title,
+        published=f"{int(later.published[:4]) - 6}{later.published[4:]}",
+        updated="",
+        status="superseded",
+        plant="version:1",
+        successor=later.slug,
+    )
 
 
 def _halved(block: Block) -> Block:

@@ -135,6 +135,10 @@ def _cps_statement(one: Guideline, others: Sequence[Guideline]) -> str:
     if one.updated:
         dates.append(f"<p><b>Updated:</b> {_spoken(one.updated)}</p>")
     banner = '<p class="banner">This statement has been archived.</p>' if one.status == "archived" else ""
+    if one.successor:
+        (later,) = (x for x in others if x.slug == one.successor)
+        link = f'<a href="/en/documents/position/{later.slug}">{html.escape(later.title)}</a>'
+        banner = f'<p class="banner">This statement has been replaced by {link}.</p>'
     related = "".join(f'<li><a href="/en/documents/position/{x.slug}">{x.slug}</a></li>' for x in others[:3])
     body = (
         '<div class="statement-wrapper">'

@@ -68,6 +68,7 @@ def _write_guidelines(folder: Path, seed: int) -> dict[str, Any]:
         "exact_duplicates": [sorted(planted["exact:1"])],
         "near_duplicates": [sorted(planted["near:1"]), sorted(planted["near:2"])],
         "dose_variants": [sorted(planted["dose:1"])],
+        "versions": [sorted(planted["version:1"])],
         "french": planted["french"],
         "stubs": planted["stub"],
         "broken_items": {publisher: sorted(found["aside"]) for publisher, found in sources.items()},

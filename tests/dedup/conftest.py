@@ -20,7 +20,10 @@ _SYLLABLES = ("ba", "cor", "den", "fi", "gal", "hep", "lo", "mit", "nor", "pul",
 _UNITS = ("mg", "ml", "mmHg", "%", "days", "mg/dL", "years", "weeks")
 
 SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("doc_id", "source", "kind", "subject", "pmid", "pmcid", "doi", "text_hash")]
+    [
+        (name, pa.string())
+        for name in ("doc_id", "source", "kind", "subject", "pmid", "pmcid", "doi", "text_hash", "family")
+    ]
     + [("doc_key", pa.uint64()), ("n_chars", pa.int64())]
     + [("bands", pa.list_(pa.uint64())), ("numbers", pa.uint64()), ("n_shingles", pa.int32())]
 )
@@ -86,7 +89,7 @@ def table_of(documents: Sequence[Mapping[str, Any]], config: MinHashConfig) -> t
     for document in in_order:
         doc_id, text = document["doc_id"], document["text"]
         signed = signer.sign(text)
-        row = dict.fromkeys(("kind", "subject", "pmid", "pmcid", "doi"), "") | {"kind": "article"}
+        row = dict.fromkeys(("kind", "subject", "pmid", "pmcid", "doi", "family"), "") | {"kind": "article"}
         row |= {name: value for name, value in document.items() if name != "text"}
         row |= {"source": doc_id.split(":")[0], "doc_key": doc_key(doc_id), "text_hash": text_hash(text)}
         row |= {"n_chars": len(text), "bands": signed.bands, "numbers": signed.numbers}

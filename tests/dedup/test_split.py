@@ -118,3 +118,26 @@ def test_each_source_has_its_own_share_and_none_where_it_asks_for_none() -> None
     shared = validation(units % n, sources, unit_hashes(np.arange(n, dtype=np.uint64), 1), [0.05, 0.0], ["a", "b"])
     assert (shared[:n] == shared[n:]).all()
     assert shared.any()
+
+
+def test_versions_that_name_each_other_are_one_unit(deduplicate, invent) -> None:  # type: ignore[no-untyped-def]
+    """The oldest names the one after it, which names the newest: no family is the same in all three."""
+    import random
+
+    chance = random.Random(9)
+    families = {
+        "g:1": "g:2",
+        "g:2": "g:3",
+        "g:3": "g:3",
+        "g:4": "g:9",
+        "h:4": "g:9",
+        "g:5": "g:5",
+        "a:6": "",
+        "g:6": "a:6",
+    }
+    documents = [{"doc_id": key, "text": invent(chance, 80), "family": family} for key, family in families.items()]
+    found = {row["doc_id"]: row["unit"] for row in deduplicate(documents).table.to_pylist()}
+    assert found["g:1"] == found["g:2"] == found["g:3"]
+    assert found["g:4"] == found["h:4"]
+    # A document without a family is no version of anything, whoever names it.
+    assert len(set(found.values())) == 5

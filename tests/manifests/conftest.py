@@ -34,6 +34,7 @@ from manifests.schema import DOCUMENTS, MEASURES, PLACEMENTS, QUARANTINE, SCHEMA
 from manifests.store import Store
 from manifests.windows import Expectation, WindowDeviations
 from manifests.write import write_digests, write_lines, write_table
+from mixing.pack import least_rows
 
 ROW_TOKENS = 65
 WINDOW_ROWS = (1 << 20) // ROW_TOKENS
@@ -216,8 +217,9 @@ class _Maker:
             self.facts[toy.name] = {"unique": unique, "target": whole * unique + wanted, "train": len(train),
                                     "held_out": len(held_out), "bound": max(ROW_TOKENS, longest), "whole": whole,
                                     "held_out_tokens": sum(lengths[name] for name in held_out), "rows": len(made),
-                                    "least_rows": sum(-(-sum(lengths[name] for name in names) // ROW_TOKENS)
+                                    "least_rows": sum(least_rows([lengths[name] for name in names], ROW_TOKENS)
                                                       for names in passes),
+                                    "short": sum(lengths[name] <= (ROW_TOKENS - 1) // 8 for name in train),
                                     "blocks": len(passes), "copies": (whole + (len(again) == len(train)),
                                                                       whole + bool(again))}  # fmt: skip
         rows.sort(key=lambda row: row[:2])
@@ -405,7 +407,8 @@ class _Maker:
             fact = self.facts[toy.name]
             padding = fact["rows"] * ROW_TOKENS - stored[toy.name]
             limit = padding_bound(rows=fact["rows"], least_rows=fact["least_rows"], blocks=fact["blocks"],
-                                  stored=stored[toy.name], row_tokens=ROW_TOKENS, short=False)  # fmt: skip
+                                  unique=fact["unique"], stored=stored[toy.name], row_tokens=ROW_TOKENS,
+                                  short=2 * fact["short"] >= fact["train"])  # fmt: skip
             rows.append(
                 {
                     "source": toy.name,
@@ -420,7 +423,8 @@ class _Maker:
                     "rows": fact["rows"],
                     "least_rows": fact["least_rows"],
                     "blocks": fact["blocks"],
-                    "short": False,
+                    "blocks_per_pass": 1,
+                    "short": 2 * fact["short"] >= fact["train"],
                     "padding": padding,
                     "padding_bound": limit,
                     "window_rows_off": float(windows.largest[number]),

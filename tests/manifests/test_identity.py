@@ -94,6 +94,9 @@ def test_the_vocabulary_is_closed_and_in_order() -> None:
         ("who:9789240012345", "who:9789240012345"),
         ("x:2016", "x:2016"),
         ("x:v2", "x:v2"),
+        ("doi:10.1002/jcph.1912", "doi:10.1002/jcph.1912"),
+        ("doi:10.5551/jat.ED177", "doi:10.5551/jat.ED177"),
+        ("doi:10.21203/rs.3.rs-123/v2", "doi:10.21203/rs.3.rs-123"),
     ],
 )
 def test_a_family_is_the_id_without_its_version(doc_id: str, family: str) -> None:

@@ -115,6 +115,12 @@ def torn(rows: Rows) -> None:
     twins[0]["unit"] ^= 1
 
 
+def misnamed(rows: Rows) -> None:
+    one, *_, other = [row for row in rows if row["source"] == "guides" and row["fate"] == "kept"]
+    assert one["unit"] != other["unit"]
+    one["family"], other["family"] = other["doc_id"], "guides:newest"
+
+
 def gathered(build: Store, tools: Any) -> None:
     path = "shards/shard-00001.arrow"
     tools.rewrite_shard(build, path, lambda rows: rows.sort(key=lambda row: row["source"]))
@@ -128,6 +134,7 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     "a kept document is left out": (
         table("documents", lambda rows: rows.remove(first(rows, fate="kept", split="train", cluster_key=""))),
         {
+            "mixture.padding",
             "stages.documents",
             "corpus.totals",
             "tokens.known",
@@ -159,7 +166,7 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     ),
     "a training document is called validation": (
         table("documents", lambda rows: move(first(rows, split="train"), split="validation", epochs=0)),
-        {"tokens.split", "tokens.stored", "mixture.counts", "corpus.totals", "stages.tokens"},
+        {"mixture.padding", "tokens.split", "tokens.stored", "mixture.counts", "corpus.totals", "stages.tokens"},
     ),
     "rows are out of order": (table("documents", lambda rows: swap(rows, 3, 9)), {"documents.sorted"}),
     "a row is there twice": (
@@ -281,11 +288,19 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     ),
     "a document is copied once more than its neighbours": (
         table("documents", lambda rows: move(first(rows, source="papers", epochs=1), epochs=3)),
-        {"mixture.copies", "mixture.counts", "tokens.stored", "placements.epochs", "corpus.totals", "stages.tokens"},
+        {
+            "mixture.padding",
+            "mixture.copies",
+            "mixture.counts",
+            "tokens.stored",
+            "placements.epochs",
+            "corpus.totals",
+            "stages.tokens",
+        },
     ),
     "a whole pass is left unsaid": (
         json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(whole_passes=1)),
-        {"mixture.copies", "mixture.bound"},
+        {"mixture.padding", "mixture.copies", "mixture.bound"},
     ),
     "dropped tokens are denied": (
         json_file("manifest/mixture.json", lambda mix: mix.update(dropped_tokens=7)),
@@ -297,6 +312,10 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     ),
     "a bound of padding is widened": (
         json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(padding_bound=10**6)),
+        {"mixture.padding"},
+    ),
+    "documents are called short": (
+        json_file("manifest/mixture.json", lambda mix: mix["sources"][0].update(short=True)),
         {"mixture.padding"},
     ),
     "the least rows are overstated": (
@@ -321,6 +340,10 @@ LIES: dict[str, tuple[Callable[[Store, Any], None], set[str]]] = {
     ),
     "a patient is torn apart": (
         table("documents", torn),
+        {"documents.units"},
+    ),
+    "a version that another one names is elsewhere": (
+        table("documents", misnamed),
         {"documents.units"},
     ),
     "a unit is on both sides": (

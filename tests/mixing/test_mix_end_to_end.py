@@ -20,7 +20,7 @@ from manifests.schema import PLACEMENTS
 from manifests.store import Store
 from mixing import shards as shards_module
 from mixing.blocks import BlockFile, block_of, pack_block, repack, write_block
-from mixing.choice import below, fraction_threshold
+from mixing.choice import fraction_limits, meets
 from mixing.mix import BlockRef, Layout, SourceLayout, source_layout, write_mixed_shard, write_source_rows
 from mixing.reader import Shards, open_shards
 from mixing.schedule import window_bound
@@ -97,11 +97,12 @@ def corpus(tokenizer_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Co
     mixed = plan(unique, counts, Mixture(groups, total_tokens=int(unique["articles"] * 1.3 / 0.75)))
     layouts = []
     for made in mixed.sources:
-        threshold = fraction_threshold(lambda made=made: parts[made.source], made.fraction_tokens, SEED)  # type: ignore[misc]
+        blocks = parts[made.source]
+        limits = fraction_limits(lambda blocks=blocks: blocks, made.fraction_tokens, SEED, ROW)  # type: ignore[misc]
         chosen = []
-        for ref, (keys, _) in zip(refs[made.source], parts[made.source], strict=True):
+        for ref, (keys, tokens) in zip(refs[made.source], parts[made.source], strict=True):
             placements = pq.read_table(folder / f"{ref.name}.parquet")
-            chosen.append((BlockFile(folder / ref.name), placements, keys[below(keys, threshold, SEED)]))
+            chosen.append((BlockFile(folder / ref.name), placements, keys[meets(keys, tokens, limits, SEED)]))
         block = repack(chosen, ROW, encoder.pad_id)
         name = f"{made.source}-fraction.arrow"
         with (folder / name).open("wb") as stream:

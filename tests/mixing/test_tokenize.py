@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
+import fastokens
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from manifests.errors import RecipeError
+from mixing.engine import Loaded, load
 from mixing.tokenize import Encoder, join
 from mixing.word_split import split_at_words
 
@@ -127,6 +130,38 @@ def test_a_large_vocabulary_needs_uint32(tokenizer_file: Path, tmp_path: Path) -
     assert encoder.encode(["x"]).ids.dtype == np.uint32
 
 
+def test_the_file_is_loaded_once_where_its_flags_stand(
+    tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+
+    def counted(text: str, path: str) -> Loaded:
+        texts.append(text)
+        return load(text, path)
+
+    monkeypatch.setattr("mixing.tokenize.load", counted)
+    monkeypatch.setattr("mixing.engine.load", counted)
+    Encoder(str(tokenizer_file), bos=True, eos=True)
+    assert texts == [tokenizer_file.read_text()]
+    table = json.loads(tokenizer_file.read_text())
+    for entry in table["added_tokens"]:
+        entry["special"] = False
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(table))
+    Encoder(str(path), bos=True, eos=True)
+    flags = [[entry["special"] for entry in json.loads(text)["added_tokens"]] for text in texts[1:]]
+    assert (any(flags[0]), flags[1].count(True)) == (False, 2)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_in_another_unicode_encoding_is_read(tokenizer_file: Path, tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(tokenizer_file.read_text().encode(encoding))
+    here, there = (Encoder(str(one), bos=True, eos=True) for one in (path, tokenizer_file))
+    assert here.engine == "fastokens"
+    assert np.array_equal(here.encode(TEXTS).ids, there.encode(TEXTS).ids)
+
+
 def test_a_config_beside_the_file_names_the_tokens(tokenizer_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(tokenizer_file.read_bytes())
@@ -179,6 +214,21 @@ def test_words_apart_have_the_ids_of_the_whole_text(llama2: tuple[Encoder, Token
         assert flat[offsets[i] : offsets[i + 1]].tolist() == expected
 
 
+def test_the_fast_encoder_is_given_words_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    llama2_style(tmp_path / "tokenizer.json")
+    seen: list[str] = []
+
+    made = fastokens.Tokenizer.from_json_str
+
+    def watched(text: str) -> object:
+        seen.append(text)
+        return made(text)
+
+    monkeypatch.setattr(fastokens, "Tokenizer", SimpleNamespace(from_json_str=watched))
+    assert Encoder(str(tmp_path / "tokenizer.json"), bos=True, eos=False).engine == "fastokens"
+    assert [json.loads(text)["pre_tokenizer"]["type"] for text in seen] == ["Split"]
+
+
 def test_an_encoder_that_makes_control_tokens_of_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     reference = llama2_style(path, angle=False)
@@ -204,7 +254,12 @@ def test_words_are_split_only_where_no_token_goes_past_one(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"not json", "not JSON"), (b"[1]", "no `model`"), (b'{"model": {"type": "Nope"}}', "not a tokenizer.json")],
+    [
+        (b"not json", "not JSON"),
+        (b"\xc3(", "not JSON"),
+        (b"[1]", "no `model`"),
+        (b'{"model": {"type": "Nope"}}', "not a tokenizer.json"),
+    ],
 )
 def test_a_wrong_file_is_refused_with_the_fix(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "tokenizer.json"

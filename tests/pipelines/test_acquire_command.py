@@ -151,6 +151,11 @@ def test_a_canary_without_a_contact_is_bad_usage(toy: Any) -> None:
     assert "the contact is ''" in medtrove("sources", "check", toy.recipe(replace=nobody), code=2)
 
 
+def test_a_canarys_contact_may_come_from_the_environment(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDTROVE_CONTACT", "curator@toy.example")
+    assert canary(toy, replace=('contact = "tests@toy.example"', 'contact = ""'))["verdict"] == "ok"
+
+
 def test_the_canary_tells_a_host_that_is_down_from_a_site_that_changed(toy: Any) -> None:
     down = (f"127.0.0.1:{toy.port}", "127.0.0.1:9")
     verdict = canary(toy, replace=down)

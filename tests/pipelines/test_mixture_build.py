@@ -8,21 +8,28 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
+from manifests.build import mixture
+from manifests.build import recipe as recipe_of
+from manifests.least_rows import PackedLengths
 from manifests.show import show
 from manifests.store import Store
-from manifests.subsources import buckets_of
+from manifests.subsources import bucket_edges, buckets_of
 from manifests.verify import verify
 from mixing.shards import open_shards
-from pipelines.build import latest_build
-from pipelines.recipe import recipe_path
+from pipelines import passes
+from pipelines.build import latest_build, run_build
+from pipelines.display import PlainDisplay
+from pipelines.plan import Plan
+from pipelines.recipe import load_recipe, recipe_path
 
 SOURCES = {
     "magic": 'buckets = { score = "relevance.fasttext", edges = [0.5], weights = [1, 2], unscored = 1.5 }\n',
@@ -100,6 +107,15 @@ def documents(built: Store) -> list[dict[str, Any]]:
     return rows
 
 
+def notes_of(out: Path) -> dict[int, tuple[str, str, int]]:
+    """(patient, day, key) of every note, by key."""
+    found = {}
+    for path in out.glob("stages/prepare/mimic-iv-note@*/text/*.parquet"):
+        for row in pq.read_table(path, columns=["doc_key", "subject", "published"]).to_pylist():
+            found[row["doc_key"]] = (row["subject"], row["published"], row["doc_key"])
+    return found
+
+
 def test_it_holds_what_it_says(built: Store) -> None:
     checks = verify(built)
     assert [check for check in checks if not check.ok] == []
@@ -145,11 +161,7 @@ def test_rows_name_the_bucket_and_stages_are_followed(built: Store) -> None:
 
 
 def test_a_patients_notes_follow_each_other_in_time(built: Store, documents: list[dict[str, Any]]) -> None:
-    out = built.local("").parent.parent
-    times = {}
-    for path in out.glob("stages/prepare/mimic-iv-note@*/text/*.parquet"):
-        for row in pq.read_table(path, columns=["doc_key", "subject", "published"]).to_pylist():
-            times[row["doc_key"]] = (row["subject"], row["published"], row["doc_key"])
+    times = notes_of(built.local("").parent.parent)
     shards = open_shards(built.local("shards"))
     number = shards.sources.index("mimic-iv-note")
     together = inside = 0
@@ -163,6 +175,86 @@ def test_a_patients_notes_follow_each_other_in_time(built: Store, documents: lis
                 assert before < after, "notes of one patient stand in time order"
                 inside += 1
     assert together == inside > 5
+
+
+@pytest.fixture(scope="module")
+def in_blocks(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The same corpus with blocks of 8 kB: as a source of many gigabytes is cut."""
+    where = tmp_path_factory.mktemp("blocks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passes, "BLOCK_BYTES", 8192)
+        plan = Plan(load_recipe(recipe(where)), Store(where / "build"), base=where)
+        result = run_build(plan, workers=2, display=PlainDisplay(Console(quiet=True)))
+    assert result.failed_checks == []
+    return result.build
+
+
+def test_a_patient_is_in_one_block_in_time_order(in_blocks: Store, built: Store) -> None:
+    out = in_blocks.local("").parent.parent
+    of = notes_of(out)
+    blocks = sorted(out.glob("stages/tokenize/mimic-iv-note@*/tokens/train-*.parquet"))
+    assert len(blocks) > 4
+    homes: defaultdict[str, set[int]] = defaultdict(set)
+    for number, path in enumerate(blocks):
+        keys = pq.read_table(path)["doc_key"].to_pylist()
+        for subject, notes in groupby((of[key] for key in keys), key=lambda note: note[0]):
+            assert number not in homes[subject], "a patient's notes are neighbours"
+            homes[subject].add(number)
+            assert list(notes) == sorted(note for note in of.values() if note[0] == subject and note[2] in keys)
+    assert all(len(home) == 1 for home in homes.values())
+    assert sum(1 for note in of.values() if note[0] in homes) > len(homes) > 5
+    # The documents, their tokens and how often each comes are those of one block.
+    columns = ["doc_id", "n_tokens", "epochs", "split"]
+    tables = [pq.read_table(one.local("manifest/documents.parquet"), columns=columns) for one in (in_blocks, built)]
+    assert tables[0].equals(tables[1])
+
+
+def test_what_fits_into_a_row_of_a_patients_notes_shares_one_in_every_pass(in_blocks: Store) -> None:
+    """Placed again from the lengths alone: notes in time order share a row until the next one does not fit."""
+    of = notes_of(in_blocks.local("").parent.parent)
+    lengths: dict[tuple[int, int], int] = defaultdict(int)
+    places: defaultdict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
+    starts: dict[tuple[int, int], int] = {}
+    for row in pq.read_table(in_blocks.local("manifest/placements.parquet")).to_pylist():
+        if row["doc_key"] in of:
+            key = (row["epoch"], row["doc_key"])
+            lengths[key] += row["length"]
+            places[key].add((row["shard"], row["row"]))
+            starts[key] = row["start"]
+    assert len({epoch for epoch, _ in lengths}) > 1
+    shared = 0
+    in_time = sorted(lengths, key=lambda key: (key[0], of[key[1]]))
+    for _, notes in groupby(in_time, key=lambda key: (key[0], of[key[1]][0])):
+        filled = 0
+        before: tuple[int, int] | None = None
+        for key in notes:
+            if before is not None and filled + lengths[key] <= 513:
+                assert places[key] == places[before], "it fits beside the note before it"
+                assert starts[key] == starts[before] + lengths[before]
+                shared += 1
+                filled += lengths[key]
+            else:
+                filled = lengths[key]
+            before = key
+    assert shared > 5
+
+
+def test_the_least_rows_are_counted_again_from_the_documents_of_every_block(in_blocks: Store) -> None:
+    """With one row too many stated the bound of padding would be wider: buckets, blocks and partial passes tell."""
+    stated = mixture(in_blocks)
+    edges = bucket_edges(recipe_of(in_blocks))
+    tokens = stated["row_tokens"]
+    for row in stated["sources"]:
+        name, timeline = row["source"], row["source"] == "mimic-iv-note"
+        lengths = PackedLengths(in_blocks, stated, edges)
+        assert row["blocks_per_pass"] > 1
+        assert list(lengths.lies(name, tokens, timeline=timeline)) == []
+        row["least_rows"] += 1
+        assert len(list(lengths.lies(name, tokens, timeline=timeline))) == (not timeline)
+        row["least_rows"] -= 1
+        row["blocks"] += 1
+        assert len(list(lengths.lies(name, tokens, timeline=timeline))) == 1
+        row["blocks"] -= 1
 
 
 def test_patients_are_on_one_side_and_every_source_is_held_out(documents: list[dict[str, Any]]) -> None:

@@ -217,6 +217,19 @@ def test_an_unknown_source_leaves_unknown_what_depends_on_it_and_nothing_more(tm
     assert {one.target_share for one in found.sources} == {None}
 
 
+def test_a_refusal_tells_no_size_of_a_source_that_nobody_has_counted(tmp_path: Path) -> None:
+    table = table_of("open-commercial")
+    table["sources"]["common-pile"]["options"] = {}
+    table["mixture"] |= {"total_tokens": "largest"}
+    for one in table["mixture"]["groups"].values():
+        del one["share"]
+        one["epochs"] = 1.5 if one["sources"] == ["common-pile"] else 0.5
+    told = outlook(plan_of(table, tmp_path)).shortfall
+    assert "'common-pile' would be repeated 1.5 times, and its max_epochs is 1" in told
+    assert "Nobody has counted its tokens." in told
+    assert "000,000,000" not in told
+
+
 def test_a_cutoff_makes_a_figure_of_today_an_upper_bound(tmp_path: Path) -> None:
     table = small_recipe("pubmed-guidelines", {})
     table["rules"].insert(0, {"rule": "source.published_until", "parameters": {"until": "2020", "unknown": "drop"}})

@@ -16,7 +16,7 @@ from pipelines.agenda import agenda
 from pipelines.chunks import chunk_by_bytes
 from pipelines.needs import needs
 from pipelines.plan import Plan
-from pipelines.recipe import load_recipe, parse_recipe, recipe_path, shipped
+from pipelines.recipe import load_recipe, parse_recipe, recipe_path, resolve_path, shipped
 
 Table = dict[str, Any]
 
@@ -149,6 +149,26 @@ def test_the_129b_recipe_says_what_it_needs(tmp_path: Path) -> None:
         assert what in said
     with pytest.raises(RecipeError, match="not ready to run"):
         plan.check_ready()
+
+
+def test_a_tokenizer_that_cannot_serve_is_among_what_is_missing(table: Table, tmp_path: Path) -> None:
+    whole = resolve_path(table["tokenizer"]["file"]).read_text()
+    file = tmp_path / "tokenizer.json"
+    table["tokenizer"]["file"] = str(file)
+    faults = {
+        whole[: len(whole) // 2]: "not JSON",
+        whole.replace("<|begin_of_text|>", "<|x|>").replace("<|end_of_text|>", "<|y|>"): "no bos token",
+        whole: "",
+    }
+    for content, fault in faults.items():
+        file.write_text(content)
+        plan = plan_of(copy.deepcopy(table), tmp_path / "out")
+        assert [need for need in needs(plan) if "[tokenizer]" in need and fault in need] == needs(plan)[: bool(fault)]
+        if fault:
+            with pytest.raises(RecipeError, match=fault):
+                plan.check_ready()
+    table["tokenizer"]["special"] = ["[bib_ref]"]
+    assert "no special token '[bib_ref]'" in " ".join(needs(plan_of(table, tmp_path / "out")))
 
 
 def test_tasks_follow_bytes() -> None:

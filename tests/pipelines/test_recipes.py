@@ -47,6 +47,12 @@ def mistakes() -> list[tuple[Callable[[Table], object], str]]:
         (lambda t: t["mixture"]["groups"].pop("general"), "'redpajama' is in no group"),
         (lambda t: t["mixture"].update(total_tokens="natural"), "gives no weights"),
         (lambda t: t["mixture"]["groups"]["general"].update(share=0), "greater than 0"),
+        (lambda t: t["mixture"]["groups"]["general"].update(share=float("inf")), "finite number"),
+        (lambda t: t["sources"]["cps"].update(max_epochs=float("inf")), "finite number"),
+        (lambda t: t["mixture"].update(total_tokens=0), "mixture.total_tokens: .* greater than 0 .* 'natural'"),
+        (lambda t: t["mixture"].update(total_tokens="largst"), "'largest' or 'natural' .got 'largst'"),
+        (lambda t: t["mixture"].update(sequence_length=0, rows_per_shard=0), "^my.toml: mixture.sequence_length: "),
+        (lambda t: t["mixture"].update(sequence_length=3_000_000_000), "mixture.sequence_length: .*less than"),
         (lambda t: t.pop("tokenizer"), "tokenizer: Field required"),
     ]
 

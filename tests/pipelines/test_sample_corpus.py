@@ -254,3 +254,15 @@ def test_a_lie_is_found_and_exits_1(where: Path, tmp_path: Path, build: Store) -
     shard.write_bytes(data)
     done = medtrove("verify", "--build", str(copy), cwd=where, code=1)
     assert "FAILED" in done.stdout
+
+
+def test_versions_of_a_guideline_are_on_one_side_of_the_split(documents: dict[str, Row], truth: dict[str, Any]) -> None:
+    (pair,) = truth["versions"]
+    versions = [documents[doc_id] for doc_id in pair]
+    assert [one["fate"] for one in versions] == ["kept", "kept"]
+    # No likeness joins them, and the later one alone has the least hash of its source: it would be validated on, while
+    # what it replaced is trained on.
+    assert {one["cluster_key"] for one in versions} == {""}
+    assert {one["document_status"] for one in versions} == {"current", "superseded"}
+    assert {one["split"] for one in versions} == {"train"}
+    assert len({one["unit"] for one in versions}) == 1

@@ -6,7 +6,9 @@ groups, shares and caps are the recipe's own. Snapshots lie in one folder, so ea
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +22,21 @@ from filters.rule import build as build_rule
 from manifests.document import Document
 from manifests.identity import fingerprint
 from manifests.licences import classify
+from manifests.markers import MEDITRON
 from manifests.store import Store
+from mixing.extend import extend
+from mixing.shards import open_shards
 from pipelines.build import run_build
 from pipelines.display import PlainDisplay
 from pipelines.outlook import check_outlook, outlook
 from pipelines.plan import Plan
 from pipelines.recipe import load_recipe, parse_recipe, recipe_path
-from scrapers.sample import world
+from scrapers.sample import tokenizer, world
 from scrapers.sample.host_eutils import EutilsHost
 from scrapers.sample.literature import abstract
 from scrapers.sample.medline_xml import medline_file
 
+TOKENIZER = Path(tokenizer.__file__).with_name("tokenizer.json")
 QUIET = PlainDisplay(Console(quiet=True))
 Table = dict[str, Any]
 BUILT = ("guidelines", "gap-replay", "open-commercial", "pilot", "me-llama-129b")
@@ -40,8 +46,8 @@ TOPIC = tomllib.loads(recipe_path("pilot").read_text())["sources"]["pubmed-topic
 OF_SAMPLE = {"pubmed-topic": {"delay_seconds": 0.0, "query": TOPIC}}
 
 
-def small(name: str) -> Table:
-    """The shipped recipe `name` against the sample world."""
+def small(name: str, out: Path) -> Table:
+    """The shipped recipe `name` against the sample world; a tokenizer with its marks goes to `out`."""
     table = tomllib.loads(recipe_path(name).read_text())
     sample = tomllib.loads(recipe_path("sample-sources").read_text())["sources"]
     for source, use in table["sources"].items():
@@ -54,7 +60,10 @@ def small(name: str) -> Table:
             use["permission"] = "none needed: the text of the sample world is ours"
     table["routes"] = {"*": "sample"}
     table["network"]["contact"] = "sample@localhost"
-    table["tokenizer"]["file"] = "package://scrapers/sample/tokenizer.json"
+    table["tokenizer"]["file"] = str(TOKENIZER)
+    if special := table["tokenizer"].get("special"):
+        extend(str(TOKENIZER), special, out / "marked")
+        table["tokenizer"]["file"] = str(out / "marked" / "tokenizer.json")
     table["mixture"] |= {"sequence_length": 128, "rows_per_shard": 4096}
     if isinstance(table["mixture"]["total_tokens"], int):
         table["mixture"]["total_tokens"] = "largest"
@@ -87,7 +96,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BUILT)
 def test_a_shipped_recipe_builds_and_proves_its_shares(name: str, out: Path) -> None:
-    table = small(name)
+    table = small(name, out)
     plan = Plan(parse_recipe(table, where=name), Store(out), base=out)
     assert plan.left_out == {}
     result = run_build(plan, workers=2, display=QUIET)
@@ -114,7 +123,7 @@ def test_a_shipped_recipe_builds_and_proves_its_shares(name: str, out: Path) -> 
 @pytest.mark.slow
 def test_gap_replay_holds_nothing_published_after_its_cutoff(out: Path) -> None:
     """After the builds above, of the same folder: nothing is fetched again."""
-    table = small("gap-replay")
+    table = small("gap-replay", out)
     plan = Plan(parse_recipe(table, where="gap-replay"), Store(out), base=out)
     run_build(plan, workers=2, display=QUIET)
     documents = pq.read_table(plan.build.reading("manifest/documents.parquet"))
@@ -131,8 +140,33 @@ def test_gap_replay_holds_nothing_published_after_its_cutoff(out: Path) -> None:
 
 
 @pytest.mark.slow
+def test_gap_replay_writes_citations_as_meditron_did(out: Path) -> None:
+    """Each mark is one id, in papers alone, and every one that opens is closed."""
+    table = small("gap-replay", out)
+    plan = Plan(parse_recipe(table, where="gap-replay"), Store(out), base=out)
+    run_build(plan, workers=2, display=QUIET)
+    added = json.loads(Path(table["tokenizer"]["file"]).read_text())["added_tokens"]
+    ids = {one["content"]: one["id"] for one in added}
+    shards = open_shards(plan.build.local("shards"))
+    found: Counter[tuple[str, str]] = Counter()
+    for row in (shards[i] for i in range(len(shards))):
+        for mark in MEDITRON:
+            found[shards.sources[row.source], mark] += int((row.input_ids == ids[mark]).sum())
+    assert {key for key, n in found.items() if n} == {("pmc", "[bib_ref]"), ("pmc", "[/bib_ref]")}
+    assert found["pmc", "[bib_ref]"] == found["pmc", "[/bib_ref]"] > 50
+
+
+def test_gap_replay_has_meditrons_marks_in_its_order() -> None:
+    recipe = load_recipe("gap-replay")
+    assert tuple(recipe.tokenizer.special) == MEDITRON
+    assert recipe.sources["pmc"].options["citations"] == "bib_ref"
+    # One epoch of each paper, whatever its score: the ablation with copies by score is not GAP-Replay.
+    assert all(use.buckets is None for use in recipe.sources.values())
+
+
+@pytest.mark.slow
 def test_open_commercial_keeps_open_licences_alone(out: Path) -> None:
-    table = small("open-commercial")
+    table = small("open-commercial", out)
     plan = Plan(parse_recipe(table, where="open-commercial"), Store(out), base=out)
     run_build(plan, workers=2, display=QUIET)
     documents = pq.read_table(plan.build.reading("manifest/documents.parquet"), columns=["fate", "licence"])

@@ -139,6 +139,7 @@ def test_archived_and_in_review_are_kept_with_their_status(captured: Captured) -
         if f"cco:{number}" in kept:
             assert kept[f"cco:{number}"].document_status == ("archived" if status == "Archived" else "current")
     assert Counter(one.document_status for one in kept.values()) == {"current": 10, "archived": 1}
+    assert all(one.family == f"cco:{key[-2:]}-8" for key, one in kept.items())
 
 
 def test_golden_page(tmp_path: Path) -> None:

@@ -221,3 +221,14 @@ def test_options_are_checked(tmp_path: Path) -> None:
         load(config(revisions="main"))
     with pytest.raises(SourceError, match=r"no file that ends in \.jsonl"):
         acquire(Store(tmp_path / "raw"), path=str(tmp_path))
+
+
+def test_a_copy_of_nices_guideline_is_in_its_family(tmp_path: Path) -> None:
+    url = "https://www.nice.org.uk/guidance/CG127/chapter/Guidance"
+    rows = [{**NICE, "url": url}, {**NICE, "id": "a2"}, {**NICE, "id": "a3", "source": "wikidoc", "url": url}]
+    kept, _ = own(tmp_path, *rows, exclude=[])
+    assert [kept[f"epfl-guidelines:{name}"].family for name in ("nice-a1", "nice-a2", "wikidoc-a3")] == [
+        "nice:cg127",
+        "",
+        "",
+    ]

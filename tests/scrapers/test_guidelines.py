@@ -282,7 +282,7 @@ def test_a_changed_site_is_an_error_not_an_empty_source(
 
 
 def test_too_few_is_an_error_too(server: SampleServer, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"matched 27 documents, at least 5000 are expected"):
+    with pytest.raises(SourceError, match=r"matched 28 documents, at least 5000 are expected"):
         acquire(Store(tmp_path), server, "cps", min_expected=5000)
 
 
@@ -463,3 +463,15 @@ def test_titles_and_headings() -> None:
     assert with_title("A b", "# A b\n\nx") == "# A b\n\nx"
     assert with_title("A b", "c\n\nx") == "# A b\n\nc\n\nx"
     assert with_title("A b", "Issue 4\n\nA\nB\n\nx") == "Issue 4\n\nA\nB\n\nx"
+
+
+def test_families_are_what_the_publisher_says(
+    captures: dict[str, Captured], contents: dict[str, list[Guideline]]
+) -> None:
+    found = {source: documents(captures[source].raw, source)[0] for source in SOURCES}
+    (former,) = (one for one in contents["cps"] if one.successor)
+    families = {key: one.family for key, one in found["cps"].items() if one.family}
+    assert families == {f"cps:{former.slug}": f"cps:{former.successor}"}
+    assert {one.family for one in found["cdc"].values()} == {""}
+    # One short code a guideline, whatever the numbers of its versions.
+    assert all(one.family == f"magic:{one.url.rpartition('/')[2]}" for one in found["magic"].values())

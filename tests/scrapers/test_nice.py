@@ -171,6 +171,7 @@ def test_provenance_and_standing(captured: Captured) -> None:
         assert document.title == one.guideline.title
         assert (document.published, document.raw_ref) == (one.guideline.published, item.sha256)
         assert document.document_status == ("superseded" if one.ref == "TA905" else "current")
+        assert document.family == ("nice:ng901" if one.ref == "TA905" else "")
         assert (document.licence, document.lang) == ("LicenseRef-NICE-UK-Open-Content", "en")
         pages = json.loads(payload(captured.raw, item))["pages"]
         assert [page["url"].rpartition("/")[2] for page in pages] == [one.slug, *(name for name, _ in one.chapters)]

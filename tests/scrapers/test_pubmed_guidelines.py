@@ -117,6 +117,9 @@ def test_a_later_update_and_both_kinds_of_retraction_are_the_documents_status(ru
     documents, _ = read_all(config(), run[0])
     told = {key: document.document_status for key, document in documents.items()}
     assert told[doc_id(site._UPDATED)] == "superseded"
+    oldest = min(site.guideline(SEED, site._UPDATED).pmid, site._UPDATE, key=int)
+    assert {document.family for document in documents.values()} == {"", f"pubmed:{oldest}"}
+    assert documents[doc_id(site._UPDATED)].family
     assert told[doc_id(site._RETRACTED)] == "retracted"
     assert told[doc_id(site._RETRACTED_BY_PUBMED)] == "retracted"
     assert list(told.values()).count("current") == len(told) - 3

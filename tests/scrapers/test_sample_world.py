@@ -57,6 +57,7 @@ def test_truth_names_every_kind_of_plant(world: Path) -> None:
         "exact_duplicates",
         "near_duplicates",
         "dose_variants",
+        "versions",
         "abstract_full_text",
         "french",
         "stubs",
