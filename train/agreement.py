@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from manifests.errors import BuildError
+from manifests.errors import BuildError, CorpusError
 
 
 class Group(Protocol):
@@ -50,7 +50,7 @@ class Alone:
 
 
 def together(group: Group, what: str, action: Callable[[], object] | None) -> None:
-    """Run `action` here (None: nothing to do on this rank); BuildError on every rank if it failed on one.
+    """Run `action` here (None: nothing to do on this rank); if it failed on one rank, an error with its words on all.
 
     Without it the ranks that went well would wait in the next collective for one that is gone.
     """
@@ -60,19 +60,33 @@ def together(group: Group, what: str, action: Callable[[], object] | None) -> No
             action()
     except Exception as error:  # noqa: BLE001  # raised below, once the other ranks know
         failure = error
-    if not group.any(failure is not None):
-        return
-    if failure is None:
-        raise BuildError(f"{what} failed on another rank.", why="That rank says why; all stop together.")
-    # A full disk is a RuntimeError of torch's.
-    if not isinstance(failure, OSError | RuntimeError):
+    words = first_words(group, _words(failure) if failure else "")
+    if isinstance(failure, CorpusError):
         raise failure
-    reason = failure.strerror or str(failure) if isinstance(failure, OSError) else str(failure)
-    raise BuildError(
-        f"{what} failed on rank {group.rank}: {reason.splitlines()[0] if reason else type(failure).__name__}.",
-        why="What is on disk from before is untouched.",
-        fix="Make room or correct the folder, then start again with --resume auto.",
-    ) from failure
+    if words:
+        raise BuildError(
+            f"{what} failed on rank {words}.",
+            why="What is on disk from before is untouched.",
+            fix="Make room or correct the folder, then start again with --resume auto.",
+        ) from failure
+
+
+def _words(failure: Exception) -> str:
+    # torch reports a full disk as RuntimeError, with a trace behind the first line.
+    reason = failure.strerror if isinstance(failure, OSError) and failure.strerror else str(failure)
+    return reason.strip().split("\n")[0].rstrip(".") or type(failure).__name__
+
+
+def first_words(group: Group, words: str) -> str:
+    """Number and words of the first rank that has some, `3: No space left on device`, on all ranks; else nothing."""
+    speaking = group.sum([float(bool(words) and rank == group.rank) for rank in range(group.world)])
+    if not any(speaking):
+        return ""
+    speaker = next(rank for rank, flag in enumerate(speaking) if flag)
+    own = words.encode() if group.rank == speaker else b""
+    length = int(group.sum([float(len(own))])[0])
+    codes = group.sum([float(code) for code in own] or [0.0] * length)
+    return f"{speaker}: {bytes(map(int, codes)).decode()}"
 
 
 def first_says(group: Group, number: int) -> int:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from manifests.errors import BuildError
-from train.agreement import Alone, Group, first_says, together
+from train.agreement import Alone, Group, first_says, first_words, together
 from train.digests import damage, sync_folder, write_digests, write_json, write_share
 
 VERSION = 1
@@ -33,8 +33,6 @@ LOCK: Final = "lock"
 _NAME = re.compile(r"step-(\d{8,})")
 # What a killed process may leave: being written, being deleted, converted for another number of ranks.
 _LEFTOVER = re.compile(r"step-\d{8,}\.(tmp|removing|universal|universal\.tmp)")
-
-_SEEN_ELSEWHERE = "another rank found it damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +157,10 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def fault(checkpoint: Path, group: Group | None = None) -> str:
-    """Why the checkpoint cannot be used, or nothing; every file is read, the ranks sharing the work.
-
-    Collective: all ranks get an answer, and only the rank that saw the fault gets its words.
-    """
+    """Why the checkpoint cannot be used, or nothing; every file is read, the ranks sharing the work. Collective."""
     group = group or Alone()
-    reason = damage(checkpoint, group.rank, group.world)
-    if group.any(bool(reason)):
-        return reason or _SEEN_ELSEWHERE
+    if words := first_words(group, damage(checkpoint, group.rank, group.world)):
+        return words.partition(": ")[2]
     # The same bytes on all ranks by now, so they think alike of what they mean.
     try:
         read_state(checkpoint)
@@ -176,7 +170,7 @@ def fault(checkpoint: Path, group: Group | None = None) -> str:
 
 
 def newest(run: Path, *, say: Callable[[str], object], group: Group | None = None) -> tuple[Path, TrainState] | None:
-    """The newest checkpoint that is whole, and its state; for every one passed over, one sentence to `say`.
+    """The newest checkpoint that is whole, and its state; for every one passed over, one sentence to `say` on rank 0.
 
     None if there is no checkpoint at all; BuildError if there are some and none can be used.
     """
@@ -189,7 +183,7 @@ def newest(run: Path, *, say: Callable[[str], object], group: Group | None = Non
         if not reason:
             return path, read_state(path)
         bad += 1
-        if reason != _SEEN_ELSEWHERE:
+        if group.rank == 0:
             say(f"Checkpoint {path} is not used: {reason}. The one before it is tried.")
     if bad:
         raise BuildError(

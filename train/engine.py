@@ -72,8 +72,11 @@ class Engine(Protocol):
         """Write weights and optimizer into an existing folder; every rank calls it."""
         ...
 
-    def load(self, folder: Path, *, saved_world: int) -> None:
-        """Go on from what `save` wrote on so many ranks; every rank calls it."""
+    def load(self, folder: Path, *, saved_world: int, scratch: Path) -> None:
+        """Go on from what `save` wrote on so many ranks; every rank calls it.
+
+        `scratch`: a path that does not exist, for files converted to another number of ranks; gone afterwards.
+        """
         ...
 
     def weights(self) -> dict[str, Any] | None:

@@ -17,13 +17,12 @@ from typing import Any
 from manifests.errors import BuildError, RecipeError
 from train.config import RunConfig
 from train.data import Batch
+from train.deepspeed_files import TAG, load_files, save_files
 from train.distributed import device, join, leave
 from train.engine import LossSums, StepResult, for_world
 from train.optimizer import acceptable, gated_adamw
 from train.sums import Running
-
-TAG = "deepspeed"
-"""Folder of DeepSpeed's files inside a checkpoint."""
+from train.universal import converted
 
 
 def deepspeed_config(config: RunConfig, world: int) -> dict[str, Any]:
@@ -123,22 +122,22 @@ class DeepSpeedEngine:
         return sums.result(self.sum)
 
     def save(self, folder: Path) -> None:
-        # Without its `latest`, a plain truncating write: which checkpoint is the newest, latest.json says.
-        self.deepspeed.save_checkpoint(
-            str(folder), tag=TAG, save_latest=False, exclude_frozen_parameters=self._config.lora.r > 0
-        )
+        save_files(self.deepspeed, folder, with_frozen=self._config.lora.r == 0)
 
-    def load(self, folder: Path, *, saved_world: int) -> None:
-        path, _ = self.deepspeed.load_checkpoint(
-            str(folder), tag=TAG, load_module_strict=self._config.lora.r == 0, load_lr_scheduler_states=False
-        )
-        if path is None:
+    def load(self, folder: Path, *, saved_world: int, scratch: Path) -> None:
+        if not (folder / TAG).is_dir():
             raise BuildError(
                 "there are no files of DeepSpeed.",
                 where=str(folder),
                 why="The checkpoint is not one of this engine.",
                 fix="Go on with the engine that wrote it: --set parallel.engine=torch.",
             )
+        strict = self._config.lora.r == 0
+        if saved_world == self.world or self._stage == 0:
+            load_files(self.deepspeed, self._adam, folder, strict=strict, universal=False)
+            return
+        with converted(folder, scratch, group=self._group) as shared_anew:
+            load_files(self.deepspeed, self._adam, shared_anew, strict=strict, universal=True)
 
     def weights(self) -> dict[str, Any] | None:
         import deepspeed

@@ -94,7 +94,7 @@ class TorchEngine:
         }
         torch.save(state, folder / _FILE)
 
-    def load(self, folder: Path, *, saved_world: int) -> None:
+    def load(self, folder: Path, *, saved_world: int, scratch: Path) -> None:
         import torch
 
         if not (folder / _FILE).is_file():

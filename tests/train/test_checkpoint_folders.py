@@ -112,7 +112,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_one_sentence(run: Path, damage
     said: list[str] = []
     found = on_ranks(ranks, lambda group: newest(run, say=said.append, group=group))
     assert found == [(good, at(2))] * ranks
-    assert set(said) == {said[0]}, "whichever rank saw it says the same"
+    assert len(said) == 1
     assert said[0].startswith(f"Checkpoint {bad} is not used: {words}")
 
 
@@ -139,8 +139,8 @@ def test_a_failure_on_one_rank_reaches_all_and_leaves_the_one_before(run: Path) 
 
     errors = on_ranks(3, lambda group: save_checkpoint(run, at(4), lambda folder: write(folder, group), group=group))
     assert all(isinstance(error, BuildError) for error in errors), errors
-    assert "failed on rank 1: No space left on device. What is on disk from before is untouched." in str(errors[1])
-    assert "failed on another rank" in str(errors[0])
+    for error in errors:
+        assert "failed on rank 1: No space left on device. What is on disk from before is untouched." in str(error)
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-00000002"]
     assert newest(run, say=pytest.fail) == (before, at(2))
 
