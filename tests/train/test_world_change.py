@@ -71,9 +71,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         ("parallel.zero_stage=2",),
         ("parallel.zero_stage=3",),
         ("parallel.zero_stage=3", "model.dtype=bf16"),
-        ("parallel.zero_stage=2", *LORA),
         ("parallel.zero_stage=3", *LORA),
-        ("parallel.engine=torch",),
         ("parallel.engine=torch", *LORA),
     ],
     ids=" ".join,
@@ -89,8 +87,7 @@ def test_the_same_world_goes_on_to_the_last_bit(runs: Runs, keys: tuple[str, ...
     assert on["counts"] == [STEPS]
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
-@pytest.mark.parametrize("world", [1, 4])
+@pytest.mark.parametrize(("stage", "world"), [(0, 1), (1, 1), (1, 4), (2, 1), (2, 4), (3, 1), (3, 4)])
 def test_another_world_goes_on_as_if_nothing_had_changed(runs: Runs, stage: int, world: int) -> None:
     """Tight enough to see a bias correction off by a step, or norms that begin to decay: both happened."""
     keys = (f"parallel.zero_stage={stage}",)
@@ -103,9 +100,8 @@ def test_another_world_goes_on_as_if_nothing_had_changed(runs: Runs, stage: int,
     assert on["decays"] == whole["decays"] == [0.1, 0.0], "norms do not decay"
 
 
-@pytest.mark.parametrize("stage", [1, 3])
-def test_half_precision_changes_world_with_its_masters(runs: Runs, stage: int) -> None:
-    keys = (f"parallel.zero_stage={stage}", "model.dtype=bf16")
+def test_half_precision_changes_world_with_its_masters(runs: Runs) -> None:
+    keys = ("parallel.zero_stage=3", "model.dtype=bf16")
     path, whole = runs.saved(*keys)
     on = runs.start("load", path, 2, HALF, *keys, world=1)
     assert on["loss"] == pytest.approx(whole["loss"][HALF:], rel=1e-4)

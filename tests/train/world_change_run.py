@@ -17,8 +17,9 @@ from engine_run import make
 def main(
     shards_path: str, out: str, what: str, folder: str, saved_world: str, first: str, last: str, *keys: str
 ) -> None:
+    import torch
+
     from train.data import IGNORED, steps
-    from train.distributed import seed_step
 
     engine, config, shards = make(shards_path, list(keys))
     path, batch = Path(folder), config.batch
@@ -34,7 +35,7 @@ def main(
     )
     report: dict[str, Any] = {"loss": [], "norm": []}
     for number, step in zip(range(int(first), int(last)), micro_batches, strict=False):
-        seed_step(config.run.seed, number, engine.rank)
+        torch.manual_seed(100 * number + engine.rank)
         learned = engine.sum([sum(int((part.labels != IGNORED).sum()) for part in step)])[0]
         result = engine.train_step(step, lr=config.optim.lr * (1 - number / 20), global_tokens=int(learned))
         report["loss"].append(result.loss)
