@@ -21,7 +21,7 @@ from typing import Any
 from manifests.errors import CorpusError
 from mixing.reader import Shards, open_shards
 from train.books import Books
-from train.checkpoint import ENGINE, TrainState, locked, prune, save_checkpoint
+from train.checkpoint import CHECKPOINTS, ENGINE, TrainState, locked, prune, save_checkpoint, step_name
 from train.config import RunConfig, load_config
 from train.data import all_steps, counts
 from train.distributed import join, ranks, seed_step
@@ -68,7 +68,8 @@ def train(
         # ---- model, optimizer, books
         engine = make_engine(config, build, n_sources=len(shards.sources))
         if found:
-            engine.load(found.checkpoint / ENGINE, saved_world=found.state.world)
+            scratch = run / CHECKPOINTS / f"{step_name(found.state.step)}.universal"
+            engine.load(found.checkpoint / ENGINE, saved_world=found.state.world, scratch=scratch)
         books = Books(config, run, shards, engine, state, steps=epochs * -(-n_rows // rows_per_step))
         closing.callback(books.screen.close)
         if first:
@@ -79,7 +80,8 @@ def train(
             save_checkpoint(run, now, engine.save, group=engine)
             books.enter_checkpoint()
             if first:
-                prune(run, config.run.keep, config.run.keep_every_steps)
+                kept = found.checkpoint if found else None
+                prune(run, config.run.keep, config.run.keep_every_steps, protect=kept)
 
         def look_at_held_out() -> None:
             if held_out is not None:
@@ -147,9 +149,10 @@ def train(
             if finish is not None:
                 finish(config, run, shards, engine, books)
         books.close("done" if not stopping else "stopped")
+        engine.close()
+        # After the ranks have parted: a kill-switch makes an error of it on rank 0 alone.
         if first and code == EXIT_STOPPED:
             code = mark_stopped(run, stop.received or "asked on another rank")
-        engine.close()
     return code
 
 
