@@ -167,7 +167,7 @@ def test_killed_at_four_ranks_resumed_at_two_then_one(tmp_path: Path, whole: lis
     assert_as_if_never_stopped(run, whole, [4, found[1].step])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=["SIGTERM", "SIGUSR1"])
 def test_a_signal_to_one_rank_saves_on_all(tmp_path: Path, whole: list[dict[str, Any]], number: signal.Signals) -> None:
     """T14."""
     run = Run(tmp_path)

@@ -93,6 +93,7 @@ def test_another_world_goes_on_as_if_nothing_had_changed(runs: Runs, stage: int,
     keys = (f"parallel.zero_stage={stage}",)
     path, whole = runs.saved(*keys)
     on = runs.start("load", path, 2, HALF, *keys, world=world)
+    assert on["digest_half"] == whole["digest_half"]
     assert on["loss"] == pytest.approx(whole["loss"][HALF:], rel=1e-6)
     assert on["norm"] == pytest.approx(whole["norm"][HALF:], rel=1e-6)
     assert on["weights"] == pytest.approx(whole["weights"], rel=1e-6)
@@ -104,9 +105,9 @@ def test_half_precision_changes_world_with_its_masters(runs: Runs) -> None:
     keys = ("parallel.zero_stage=3", "model.dtype=bf16")
     path, whole = runs.saved(*keys)
     on = runs.start("load", path, 2, HALF, *keys, world=1)
+    assert on["digest_half"] == whole["digest_half"], "the masters are read to the last bit"
     assert on["loss"] == pytest.approx(whole["loss"][HALF:], rel=1e-4)
     assert on["norm"] == pytest.approx(whole["norm"][HALF:], rel=5e-3)
-    assert on["weights"] == pytest.approx(whole["weights"], rel=1e-5)
 
 
 @pytest.mark.parametrize("stage", [1, 3])
@@ -114,5 +115,6 @@ def test_adapters_change_world_without_their_base(runs: Runs, stage: int) -> Non
     keys = (f"parallel.zero_stage={stage}", "lora.r=4")
     path, whole = runs.saved(*keys)
     on = runs.start("load", path, 2, HALF, *keys, world=1)
+    assert on["digest_half"] == whole["digest_half"]
     assert on["loss"] == pytest.approx(whole["loss"][HALF:], rel=1e-6)
     assert on["weights"] == pytest.approx(whole["weights"], rel=1e-6)

@@ -14,6 +14,14 @@ from typing import Any
 from engine_run import make
 
 
+def digest(engine: Any) -> str:
+    """sha256 of all weights, of the fp32 masters where there are such; collective."""
+    weights, found = engine.weights() or {}, hashlib.sha256()
+    for name in sorted(weights):
+        found.update(weights[name].contiguous().float().numpy().tobytes())
+    return found.hexdigest()
+
+
 def main(
     shards_path: str, out: str, what: str, folder: str, saved_world: str, first: str, last: str, *keys: str
 ) -> None:
@@ -23,8 +31,10 @@ def main(
 
     engine, config, shards = make(shards_path, list(keys))
     path, batch = Path(folder), config.batch
+    report: dict[str, Any] = {"loss": [], "norm": []}
     if what == "load":
         engine.load(path, saved_world=int(saved_world), scratch=path.with_name("scratch"))
+        report["digest_half"] = digest(engine)
     micro_batches = steps(
         shards,
         rows_per_step=batch.rows,
@@ -33,7 +43,6 @@ def main(
         world_size=engine.world,
         start_row=int(first) * batch.rows,
     )
-    report: dict[str, Any] = {"loss": [], "norm": []}
     for number, step in zip(range(int(first), int(last)), micro_batches, strict=False):
         torch.manual_seed(100 * number + engine.rank)
         learned = engine.sum([sum(int((part.labels != IGNORED).sum()) for part in step)])[0]
@@ -45,6 +54,7 @@ def main(
                 path.mkdir()
             engine.barrier()
             engine.save(path)
+            report["digest_half"] = digest(engine)
     adam = getattr(engine, "_adam", None) or engine._optimizer
     counts = {float(state["step"]) for state in adam.state.values() if "step" in state}
     wrapper = getattr(engine, "deepspeed", engine)
@@ -54,14 +64,11 @@ def main(
         "counts": sorted(counts),
         "decays": [group["weight_decay"] for group in adam.param_groups],
     }
+    report["digest"] = digest(engine)
     weights = engine.weights()
     if engine.rank == 0:
         assert weights is not None
         report["weights"] = {name: float(weight.double().abs().sum()) for name, weight in weights.items()}
-        digest = hashlib.sha256()
-        for name in sorted(weights):
-            digest.update(weights[name].contiguous().float().numpy().tobytes())
-        report["digest"] = digest.hexdigest()
         Path(out).write_text(json.dumps(report))
     engine.close()
 
