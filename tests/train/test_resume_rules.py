@@ -151,12 +151,12 @@ def test_other_shards_are_refused(tmp_path: Path) -> None:
 
 
 def test_changed_numbers_are_listed_with_both_values() -> None:
-    config = changed(optim__lr=1e-3, data__seed=5, run__seed=1)
+    config = changed(optim__lr=0.5, data__seed=5, run__seed=1)
     with pytest.raises(RecipeError) as error:
         check(Resumption(Path("c"), state(2)), config, SHARDS)
     assert error.value.what == (
-        "3 keys that decide the numbers have changed: data.seed was 0 and is 5; optim.lr was 0.003 and is 0.001; "
-        "run.seed was 17 and is 1."
+        f"3 keys that decide the numbers have changed: data.seed was {CONFIG.data.seed} and is 5; "
+        f"optim.lr was {CONFIG.optim.lr} and is 0.5; run.seed was {CONFIG.run.seed} and is 1."
     )
 
 
