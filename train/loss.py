@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from train.attention import attention_kind
+from train.conversation_weights import conversation_weights
 from train.data import IGNORED, Batch
 from train.documents import document_inputs, windows_of
 
@@ -42,12 +43,19 @@ class Targets:
     source: Any
     """[B]; `FILLER` where a row is none."""
     n_sources: int
+    weights: Any
+    """[K] fp32, or None where every learned token counts 1."""
     chunks: int
     """The same on all ranks: under ZeRO-3 each call of the output layer gathers, and all must gather together."""
 
 
-def token_losses(model: Any, batch: Batch, *, n_sources: int, kind: str, chunk_tokens: int) -> Sums:
-    """The sums of a batch. `model` is one that `build_model` made, or the engine around it."""
+def token_losses(
+    model: Any, batch: Batch, *, n_sources: int, kind: str, chunk_tokens: int, per_conversation: bool = False
+) -> Sums:
+    """The sums of a batch. `model` is one that `build_model` made, or the engine around it.
+
+    With `per_conversation` they are sums of each conversation's mean, and conversations are counted, not tokens.
+    """
     import torch
 
     device = next(model.parameters()).device
@@ -60,6 +68,9 @@ def token_losses(model: Any, batch: Batch, *, n_sources: int, kind: str, chunk_t
         places=places.to(device, non_blocking=True),
         source=torch.as_tensor(batch.source).to(device, non_blocking=True),
         n_sources=n_sources,
+        weights=torch.from_numpy(conversation_weights(batch)).flatten()[places].to(device, non_blocking=True)
+        if per_conversation
+        else None,
         chunks=-(-flat.numel() // chunk_tokens) if chunk_tokens else 1,
     )
     return Sums(*model(**document_inputs(batch, kind, device), targets=targets))
@@ -101,10 +112,14 @@ def _sums(model: Any, hidden: Any, targets: Targets) -> tuple[Any, Any, Any, Any
         else:
             losses.append(checkpoint(_chunk, model, states, labels, use_reentrant=False))
     each = torch.cat(losses)
+    weights = torch.ones_like(each) if targets.weights is None else targets.weights
+    if targets.weights is not None:
+        each = each * weights
     loss = each.sum()
     by_row = torch.zeros(rows * length, device=each.device).index_copy(0, targets.places, each.detach())
-    count = torch.zeros(rows * length, device=each.device, dtype=torch.int64)
-    count = count.index_fill(0, targets.places, 1).view(rows, length).sum(1)
+    # Whole numbers of tokens, or of conversations, which lie within a row: rounded, they are exact.
+    counted = torch.zeros(rows * length, device=each.device).index_copy(0, targets.places, weights)
+    count = counted.view(rows, length).sum(1).round().long()
     belongs = targets.source[:, None] == torch.arange(targets.n_sources, device=each.device)
     by_source = (by_row.view(rows, length).sum(1)[:, None] * belongs).sum(0)
     return loss, count.sum(), by_source, (count[:, None] * belongs).sum(0)

@@ -32,6 +32,7 @@ class Running:
             n_sources=self._n_sources,
             kind=attention_kind(self._module),
             chunk_tokens=config.model.loss_chunk_tokens,
+            per_conversation=config.sft.loss == "conversation",
         )
         parts = (losses.loss.detach()[None], losses.tokens[None], losses.by_source, losses.tokens_by_source)
         self._total += torch.cat([part.double() for part in parts])

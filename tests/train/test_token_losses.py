@@ -66,7 +66,7 @@ def test_chunks_change_neither_loss_nor_gradient_and_bound_the_logits(tmp_path: 
     assert len(seen) == 2 * 13, "each chunk once forward and once again for its gradient"
     assert chunked == pytest.approx(whole, rel=1e-6)
     for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-5)  # of sums in the hundreds
 
 
 def test_every_rank_calls_the_output_layer_equally_often(tmp_path: Path) -> None:
