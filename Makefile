@@ -29,6 +29,7 @@ setup-train:
 pretrain: setup-train
 	@$(MEDTROVE) pretrain $(PRESET)
 
+sft: PRESET = sft-sample
 sft: setup-train
 	@$(MEDTROVE) sft $(SFT)
 

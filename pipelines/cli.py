@@ -25,6 +25,7 @@ from pipelines.command_line import (
 )
 from pipelines.export_command import export_app
 from pipelines.inspect_command import inspect
+from pipelines.sft_command import sft
 from pipelines.sources_command import sources_app
 from pipelines.text_command import text
 from pipelines.tokenizer_command import tokenizer_app, train_tokenizer
@@ -49,6 +50,7 @@ train_app.command()(parity)
 train_app.command("plan")(plan_run)
 app.add_typer(train_app, name="train", no_args_is_help=True)
 app.command()(pretrain)
+app.command()(sft)
 
 
 @app.command()

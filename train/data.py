@@ -200,14 +200,43 @@ def _documents(rows: Rows) -> tuple[Int64Array, Int64Array]:
     return segments, positions.reshape(n_rows, width)
 
 
-def counts(step: Sequence[Batch], n_sources: int) -> list[float]:
-    """Labels of a step that are learned, then its stored tokens by source; this rank's."""
+def counts(step: Sequence[Batch], n_sources: int, *, per_conversation: bool = False) -> list[float]:
+    """Labels of a step that are learned (or conversations), then its stored tokens by source; this rank's."""
     learned, tokens = 0, np.zeros(n_sources, dtype=np.int64)
     for batch in step:
-        learned += int((np.asarray(batch.labels) != IGNORED).sum())
+        learned += (
+            learned_conversations(batch) if per_conversation else int((np.asarray(batch.labels) != IGNORED).sum())
+        )
         source = np.asarray(batch.source)
         np.add.at(tokens, source[source != FILLER], np.asarray(batch.tokens)[source != FILLER])
     return [float(learned), *tokens.astype(float).tolist()]
+
+
+def conversation_weights(batch: Batch) -> npt.NDArray[np.float32]:
+    """[B, L]; 1 / learned tokens of its conversation where a label is learned, 0 elsewhere.
+
+    `[sft] loss = "conversation"`: each counts the same, however long its answers. One lies whole in a row
+    (`mixing.conversations`), so the row alone says it, and no packing, accumulation or number of ranks changes it.
+    """
+    learned, place, n_places = _conversations(batch)
+    counted = np.bincount(place[learned], minlength=n_places)
+    weights = np.zeros(learned.shape, dtype=np.float32)
+    weights[learned] = 1.0 / counted[place[learned]]
+    return weights
+
+
+def learned_conversations(batch: Batch) -> int:
+    """Conversations of the batch of which something is learned."""
+    learned, place, n_places = _conversations(batch)
+    return int(np.count_nonzero(np.bincount(place[learned], minlength=n_places)))
+
+
+def _conversations(batch: Batch) -> tuple[npt.NDArray[np.bool_], Int64Array, int]:
+    """Which labels are learned, a number for the conversation of each, and how many numbers there are."""
+    segments = np.asarray(batch.segment_ids)
+    width = int(segments.max(initial=0)) + 1
+    place = segments + width * np.arange(len(segments))[:, None]
+    return np.asarray(batch.labels) != IGNORED, place, width * len(segments)
 
 
 def _torch(batch: Batch) -> Batch:

@@ -109,6 +109,10 @@ def make_engine(config: RunConfig, build: Callable[..., Any], *, n_sources: int)
     """
     from train.distributed import ranks
 
+    if config.model.tf32:
+        import torch
+
+        torch.set_float32_matmul_precision("high")
     if config.parallel.engine == "torch":
         from train.engine_torch import TorchEngine
 

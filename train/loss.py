@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from train.attention import attention_kind
-from train.conversation_weights import conversation_weights
-from train.data import IGNORED, Batch
+from train.data import IGNORED, Batch, conversation_weights
 from train.documents import document_inputs, windows_of
 
 

@@ -113,9 +113,8 @@ def train(
             seed_step(config.run.seed, books.step, engine.rank)
             # One reduction says what the step holds on all ranks, whether one was asked to stop, and rank 0's clock.
             due = first and 0 < config.run.save_minutes * 60 <= time.monotonic() - saved
-            asked, due_now, learned, *tokens = engine.sum(
-                [stop.requested(), due, *counts(batches, len(shards.sources))]
-            )
+            held = counts(batches, len(shards.sources), per_conversation=config.sft.loss == "conversation")
+            asked, due_now, learned, *tokens = engine.sum([stop.requested(), due, *held])
             lr = learning_rate(
                 config.optim,
                 rows_done=epoch * n_rows + begin,
@@ -206,6 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         from train.sentence import write_sentence
+        from train.sft_answers import write_answers
 
         config, shards = load_config(given.config), open_shards(given.shards)
         return train(
@@ -215,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
             build=_model_builder(config, shards),
             resume=given.resume,
             held_out=validation_of(shards),
-            finish=write_sentence,
+            finish=write_answers if config.sft.template else write_sentence,
         )
     except CorpusError as error:
         if ranks().rank == 0:

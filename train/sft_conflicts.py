@@ -8,6 +8,7 @@ divides, LoRA settings without LoRA, a count given where a fraction is meant, an
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ class Wishes:
     lora_dropout: float | None = None
     lora_targets: tuple[str, ...] = ()
     batch_rows: int | None = None
+    loss: str = ""
+    ranks: int = 0
     restricted: bool = False
     allow_too_long: bool = False
     overrides: tuple[str, ...] = field(default=())
@@ -67,6 +70,8 @@ class Wishes:
             ("lora.dropout", self.lora_dropout),
             ("lora.targets", list(self.lora_targets) or None),
             ("batch.rows", self.batch_rows),
+            ("sft.loss", self.loss or None),
+            ("parallel.engine", "deepspeed" if self.ranks > 1 else None),  # the torch engine is of one rank
         ]
         # JSON strings, numbers, booleans and lists of these are TOML values too.
         return [*(f"{key}={json.dumps(value)}" for key, value in given if value is not None), *self.overrides]
@@ -156,6 +161,20 @@ def check_device(wishes: Wishes, *, gpu: bool, quantizer: bool) -> None:
             ),
         ]
     )
+
+
+def has_gpu() -> bool:
+    """Whether torch is installed and sees a GPU."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
+def has_quantizer() -> bool:
+    """Whether bitsandbytes is installed."""
+    return importlib.util.find_spec("bitsandbytes") is not None
 
 
 def _refuse(cases: Iterable[tuple[bool, str, str, str]]) -> None:
