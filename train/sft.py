@@ -39,6 +39,7 @@ class Prepared:
     run: Path
     config: RunConfig
     shards: Shards
+    form: Template
     encoder: Encoder
     facts: dict[str, Any]
     """Of each side, as `train.sft_rows.RowFacts`; for shards the rows and learned tokens."""
@@ -102,7 +103,7 @@ def prepare(wishes: Wishes, run: str = "") -> Prepared:
     table["data"] |= {"shards": where, "sequence_length": length}
     table["run"] |= {"id": name}
     table["sft"] |= {"template": form.name, "added_tokens": _added(config, chat), "tokenizer": str(folder / TOKENIZER)}
-    return Prepared(folder, parse_config(table, where=wishes.preset_name()), shards, chat.encoder, facts)
+    return Prepared(folder, parse_config(table, where=wishes.preset_name()), shards, form, chat.encoder, facts)
 
 
 def shards_folder(path: str) -> Path:

@@ -122,4 +122,5 @@ def write_answers(config: RunConfig, run: Path, shards: Shards, engine: Engine, 
 
     decode = Tokenizer.from_file(str(file)).decode
     for one, said in zip(asked[:_SHOWN], given, strict=False):
-        books.screen.say(f"  {decode(one.prompt).strip()}\n  -> {decode(said).strip()}")
+        asked_, said_ = (" ".join(decode(ids).split()) for ids in (one.prompt, said))
+        books.screen.say(f"  {asked_} -> {said_}")
