@@ -57,6 +57,7 @@ def main(shards_path: str, out: str, n_steps: str, *overrides: str) -> None:
     arguments = TrainingArguments(
         output_dir=tempfile.mkdtemp(),
         use_cpu=True,
+        bf16=config.model.dtype == "bf16",
         deepspeed=deepspeed_config(config, world),
         per_device_train_batch_size=config.batch.micro_rows,
         gradient_accumulation_steps=config.batch.accumulation,
