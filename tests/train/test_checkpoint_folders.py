@@ -222,6 +222,7 @@ CRASHES = textwrap.dedent(
         found, said = newest(run, say=print), remove_leftovers(run)
         assert found is not None and found[1].step in (1, 2), (n, found)
         kept.add(found[1].step)
+        assert not any(fault(path) for path in checkpoints(run)), (n, "what has the name of one is whole")
         assert all(p.name.startswith("step-") and p.suffix == "" for p in (run / "checkpoints").iterdir())
         save(run, 3)
         assert newest(run, say=print)[1].step == 3
