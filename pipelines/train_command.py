@@ -17,7 +17,7 @@ SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=
 ShardsOption = Annotated[str, typer.Option("--shards", help="A build's folder, or its shards; default: the preset's.")]
 RunOption = Annotated[str, typer.Option("--run", help="The run's folder; default: ./runs/NAME@SHARDS.")]
 ResumeOption = Annotated[str, typer.Option("--resume", help="auto: the newest checkpoint; none: refuse one; a folder.")]
-RanksOption = Annotated[int, typer.Option("--ranks", min=0, help="Ranks on this machine; 0: as [cluster] says.")]
+RanksOption = Annotated[int, typer.Option("--ranks", min=0, help="Ranks on this machine; 0: as the preset says.")]
 
 
 def pretrain(
@@ -29,13 +29,13 @@ def pretrain(
     ranks: RanksOption = 0,
     queue: Annotated[
         bool,
-        typer.Option("--submit/--no-submit", help="With [cluster] kind = 'slurm': submit the job, or only write it."),
+        typer.Option("--submit/--no-submit", help="With cluster.kind = 'slurm': submit the job, or only write it."),
     ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Train PRESET on the shards of a build: every token once an epoch, from where an earlier try stopped.
 
-    What it needs and takes is shown first. With [cluster] kind = "slurm" a batch job is written and submitted.
+    What it needs and takes is shown first. With cluster.kind = "slurm" a batch job is written and submitted.
     """
     from mixing.reader import open_shards
     from pipelines.train_needs import check_needs

@@ -86,7 +86,7 @@ def _lines(plan: Plan) -> list[tuple[str, str]]:
         else f" of {plan.usable_bytes / GIB:.1f} usable: " + ("fits" if plan.fits else "DOES NOT FIT")
     )
     lines = [
-        ("model", f"{plan.parameters:,} parameters{learns}; {plan.flops_per_token / 1e9:,.1f} GFLOP a token"),
+        ("model", f"{plan.parameters:,} parameters{learns}; {_flops(plan.flops_per_token)} a token"),
         ("machine", f"{machine}, {plan.data_parallel} ranks of data parallelism"),
         ("memory", f"{memory.total / GIB:.1f} GiB by rank{verdict} ({told})"),
     ]
@@ -158,3 +158,7 @@ def _bytes(value: float) -> str:
         if value >= size:
             return f"{value / size:,.1f} {unit}"
     return f"{value:,.0f} bytes"
+
+
+def _flops(n: float) -> str:
+    return f"{n / 1e9:,.1f} GFLOP" if n >= 1e9 else f"{n / 1e6:,.1f} MFLOP"
