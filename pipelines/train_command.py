@@ -45,9 +45,10 @@ def pretrain(
     from train.ledger import read_consumed
     from train.run_folder import CONFIG, check_shards, find_shards, open_run, read_run, run_folder
     from train.slurm import submit, write_sbatch
+    from train.taint import as_tainted
 
     config = load_config(preset, overrides or [])
-    opened = open_shards(find_shards(shards or config.data.shards))
+    opened = as_tainted(open_shards(find_shards(shards or config.data.shards)), config)
     check_shards(config, opened)
     plan, config = planned(config, opened.folder, ranks=ranks, told=not as_json)
     if config.cluster.kind == "slurm" and not ranks:

@@ -36,7 +36,7 @@ def add_tokens(model: Any, ids: Sequence[int], vocabulary: int) -> None:
             why="Rows between them would belong to no token that was ever seen.",
             fix="Use the tokenizer that the base came with.",
         )
-    n_rows = max(old, -(-vocabulary // MULTIPLE) * MULTIPLE)
+    n_rows = grown_rows(old, vocabulary)
     fresh = sorted({*ids, *range(old, n_rows)})
     tied = output is not None and output.weight is embedding.weight
     for module in [embedding] if tied or output is None else [embedding, output]:
@@ -49,6 +49,11 @@ def add_tokens(model: Any, ids: Sequence[int], vocabulary: int) -> None:
     if output is not None:
         output.out_features = n_rows
     model.config.vocab_size = n_rows
+
+
+def grown_rows(rows: int, vocabulary: int) -> int:
+    """Rows of an embedding of so many once it has one for each token."""
+    return max(rows, -(-vocabulary // MULTIPLE) * MULTIPLE)
 
 
 def train_rows(model: Any, ids: Sequence[int]) -> None:

@@ -50,7 +50,14 @@ class Books:
         self._metrics: MetricsFile | None = None
         self._trackers: Trackers | None = None
         if engine.rank == 0:
-            open_run(run, config, shards=shards.folder, restricted=shards.restricted, status="running")
+            open_run(
+                run,
+                config,
+                shards=shards.folder,
+                restricted=shards.restricted,
+                status="running",
+                tokenizer=shards.index["tokenizer"],
+            )
             self._metrics = MetricsFile(run, self._facts, step=self.step, restricted=shards.restricted)
             self._trackers = Trackers(config, run, restricted=shards.restricted)
             if cut := self._metrics.cut:

@@ -172,6 +172,8 @@ class DeepSpeedEngine:
 
     def _gate(self, optimizer: Any) -> bool:
         """The last look before the weights change; all ranks see the same norm and decide alike."""
+        if not hasattr(self, "deepspeed"):
+            return False  # stage 0 takes a step while it is set up: it would decay weights and count as the first
         if self._stage == 0 and self._config.model.dtype == "fp32":
             self._norm = self._measure_and_clip(optimizer)
         else:

@@ -88,7 +88,18 @@ def adapter_state(model: Any, *, trained: bool = True) -> dict[str, Any]:
     for name, parameter in model.named_parameters():
         if not any(f".{part}." in name or name.endswith(f".{part}") for part in _PARTS):
             continue
-        state[name.replace(f".{_NAME}", "")] = _whole(parameter)
+        state[saved_name(name)] = _whole(parameter)
+    check_adapter(state, trained=trained)
+    return state
+
+
+def saved_name(name: str) -> str:
+    """What peft calls a parameter of a model with adapters in its files."""
+    return name.replace(f".{_NAME}", "")
+
+
+def check_adapter(state: Mapping[str, Any], *, trained: bool = True) -> None:
+    """BuildError for adapter tensors that are none, empty, not finite, or with `trained` as they began."""
     problem = ""
     if not state:
         problem = "has no tensors"
@@ -100,17 +111,29 @@ def adapter_state(model: Any, *, trained: bool = True) -> dict[str, Any]:
         problem = "has values that are not finite"
     if problem:
         raise BuildError(f"the adapter {problem}.", why="Saved, it would look like one.", fix="Do not use this run.")
-    return state
 
 
-def save_adapter(model: Any, folder: Path, *, state: Mapping[str, Any], base: str, dtype: str = "fp32") -> None:
-    """Writes peft's two files into an existing folder: `adapter_state` in the dtype, and the settings with the base."""
+def save_adapter(
+    model: Any,
+    folder: Path,
+    *,
+    state: Mapping[str, Any],
+    base: str,
+    dtype: str = "fp32",
+    header: Mapping[str, str] | None = None,
+) -> None:
+    """Writes peft's two files into an existing folder: `adapter_state` in the dtype, and the settings with the base.
+
+    `header`: more entries of the safetensors file's own.
+    """
     import torch
     from safetensors.torch import save_file
 
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
     save_file(
-        {name: tensor.to(kind).contiguous() for name, tensor in state.items()}, str(folder / WEIGHTS), {"format": "pt"}
+        {name: tensor.to(kind).contiguous() for name, tensor in state.items()},
+        str(folder / WEIGHTS),
+        {"format": "pt", **(header or {})},
     )
     settings = model.peft_config[_NAME].to_dict()
     settings["base_model_name_or_path"] = base

@@ -46,7 +46,7 @@ def build_model(
     """
     import torch
 
-    shape = _shape(config, vocabulary=vocabulary, bos_id=bos_id, eos_id=eos_id, pad_id=pad_id)
+    shape = model_shape(config, vocabulary=vocabulary, bos_id=bos_id, eos_id=eos_id, pad_id=pad_id)
     kind = resolve_attention(config.model.attention, shape, gpu=torch.cuda.is_available(), dtype=config.model.dtype)
     quantization = quantization_config(config.model)
     register_attention()
@@ -115,7 +115,9 @@ def decoder_layers(model: Any) -> list[Any]:
     return [module for module in model.modules() if type(module).__name__ in names]
 
 
-def _shape(config: RunConfig, *, vocabulary: int, bos_id: int | None, eos_id: int | None, pad_id: int | None) -> Any:
+def model_shape(
+    config: RunConfig, *, vocabulary: int, bos_id: int | None, eos_id: int | None, pad_id: int | None
+) -> Any:
     """transformers' configuration, checked against the shards."""
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING

@@ -32,6 +32,7 @@ from train.prefetch import prefetched
 from train.resume import config_digest, deciding_keys, prepare_run
 from train.run_folder import check_shards, validation_of
 from train.signals import EXIT_STOPPED, StopRequest, mark_started, mark_stopped
+from train.taint import as_tainted
 from train.validation import validate
 
 
@@ -207,7 +208,8 @@ def main(arguments: list[str] | None = None) -> int:
         from train.sentence import write_sentence
         from train.sft_answers import write_answers
 
-        config, shards = load_config(given.config), open_shards(given.shards)
+        config = load_config(given.config)
+        shards = as_tainted(open_shards(given.shards), config)
         return train(
             config,
             Path(given.run_folder),

@@ -27,6 +27,7 @@ from train.sft_conflicts import Wishes, check_wishes
 from train.sft_door import read_examples
 from train.sft_rows import SHARDS, Lesson, check_shards, facts_json, source_name, write_rows
 from train.sft_tokenizer import FILE, ChatTokenizer, base_tokenizer, chat_tokenizer
+from train.taint import as_tainted, restricted_base
 
 ROWS, TOKENIZER, FACTS = "rows", "tokenizer", "rows.json"
 _PACKAGE = "package://"
@@ -67,7 +68,7 @@ def prepare(wishes: Wishes, run: str = "") -> Prepared:
     }
     name = config.run.id or f"{config.name}-{fingerprint(made_of)[:12]}"
     folder = Path(run) if run else Path(config.run.out) / name
-    restricted = wishes.restricted or (given is not None and given.restricted)
+    restricted = wishes.restricted or (given is not None and given.restricted) or restricted_base(config.model)
     store = Store(folder, mode=0o600 if restricted else None)
     _check_same(store, made_of, restricted=restricted)
     if restricted:
@@ -98,7 +99,7 @@ def prepare(wishes: Wishes, run: str = "") -> Prepared:
         _check_tokenizer(given, chat, file)
         facts = {SHARDS: {"rows": len(given), "learned": check_shards(given, form)}}
         store.write_json(FACTS, {"made_of": made_of, "facts": facts, "restricted": restricted})
-        shards, where = given, str(given.folder)
+        shards, where = as_tainted(given, config), str(given.folder)
     table = config.model_dump()
     table["data"] |= {"shards": where, "sequence_length": length}
     table["run"] |= {"id": name}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import RecipeError
+from train import taint
 from train.config import RunConfig
 
 
@@ -59,14 +60,10 @@ def flattened(values: Mapping[str, Any]) -> dict[str, float]:
 
 def refusal(*, restricted: bool) -> RecipeError:
     """Why a table of samples goes to no tracker."""
-    return RecipeError(
-        "tables of samples are not sent to a tracker.",
-        why="The shards are restricted: their agreement forbids to share the data, or what could hold it, with third "
-        "parties."
-        if restricted
-        else "A model repeats what it has read, and a tracker is a third party.",
-        fix="Look at them in the run's folder.",
-    )
+    what, fix = "tables of samples are not sent to a tracker.", "Look at them in the run's folder."
+    if restricted:
+        return taint.refusal(what, fix=fix)
+    return RecipeError(what, why="A model repeats what it has read, and a tracker is a third party.", fix=fix)
 
 
 def _board(folder: Path) -> Any:

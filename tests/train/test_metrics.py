@@ -67,7 +67,7 @@ def test_trackers_get_numbers_alone() -> None:
 
 
 def test_samples_go_to_no_tracker(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="agreement forbids"):
+    with pytest.raises(RecipeError, match="I will not share access"):
         Trackers(load_config("sample"), tmp_path, restricted=True).samples([["text"]])
     with pytest.raises(RecipeError, match="third party"):
         Trackers(load_config("sample"), tmp_path, restricted=False).samples([["text"]])
