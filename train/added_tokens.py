@@ -112,7 +112,7 @@ def _new_rows(module: Any, ids: Sequence[int]) -> Any:
             if logits:
                 values = given @ rows.T if bias is None else given @ rows.T + bias[self.ids]
                 return result.index_copy(-1, self.ids, values.to(result.dtype))
-            place = torch.searchsorted(self.ids, given).clamp(max=len(self.ids) - 1)
+            place = torch.searchsorted(self.ids, given.contiguous()).clamp(max=len(self.ids) - 1)
             new = rows[place] if scale is None else rows[place] * scale
             return torch.where((self.ids[place] == given)[..., None], new.to(result.dtype), result)
 

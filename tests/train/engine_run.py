@@ -102,7 +102,7 @@ def spoil(engine: Any) -> None:
 def main(shards_path: str, out: str, n_steps: str, *overrides: str) -> None:
     import torch
 
-    from train.data import IGNORED, steps
+    from train.data import IGNORED, counts, steps
 
     engine, config, shards = make(shards_path, list(overrides))
     report: dict[str, Any] = {"loss": [], "norm": [], "tokens": [], "by_source": [], "skipped": [], "after": []}
@@ -114,7 +114,8 @@ def main(shards_path: str, out: str, n_steps: str, *overrides: str) -> None:
         if os.environ.get("WITHOUT_LAST_TARGET"):
             for part in step:
                 part.labels[:, -1] = IGNORED
-        learned = engine.sum([sum(int((part.labels != IGNORED).sum()) for part in step)])[0]
+        by_conversation = config.sft.loss == "conversation"
+        learned = engine.sum([counts(step, len(shards.sources), per_conversation=by_conversation)[0]])[0]
         if os.environ.get("SPOILT_STEP") == str(number):
             spoil(engine)
         limit = float(os.environ.get("NORM_LIMIT", "inf")) if number == 1 else float("inf")
