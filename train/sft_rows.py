@@ -156,7 +156,6 @@ def check_learned(rows: Rows, stop: int, *, where: str) -> int:
         )
     last = np.ones(len(learned), dtype=bool)
     last[:-1] = ~learned[1:]
-    last[ends - 1] = True
     closing = rows.input_ids.reshape(-1)[learned & last]
     open_ended = int(np.count_nonzero(closing != stop))
     if open_ended:
