@@ -54,8 +54,10 @@ def sft(
 ) -> None:
     """Learn from conversations: rows by one chat template, answers and their stop learned, LoRA or all weights."""
     from pipelines.train_needs import check_needs
+    from train.engine import check_ranks
     from train.launch import launch, local_ranks
-    from train.ledger import read_consumed
+    from train.ledger import read_consumed, shards_fingerprint
+    from train.resume import check_before_start
     from train.run_folder import CONFIG, open_run, read_run
     from train.sft import Wishes, prepare
     from train.sft_conflicts import check_device, check_wishes, has_gpu, has_quantizer
@@ -93,6 +95,8 @@ def sft(
     config, folder, rows = prepared.config, prepared.run, prepared.shards
     check_needs(config)
     n_ranks = ranks or local_ranks(config)
+    check_before_start(folder, resume, config, shards_fingerprint=shards_fingerprint(rows))
+    check_ranks(config, n_ranks)
     open_run(folder, config, shards=rows.folder, restricted=rows.restricted, status="starting")
     if not as_json:
         render_prepared(screen(), prepared, n_ranks)

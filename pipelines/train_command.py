@@ -41,8 +41,10 @@ def pretrain(
     from pipelines.train_needs import check_needs
     from pipelines.train_planned import planned
     from train.config import load_config
+    from train.engine import check_ranks
     from train.launch import launch, local_ranks
-    from train.ledger import read_consumed
+    from train.ledger import read_consumed, shards_fingerprint
+    from train.resume import check_before_start
     from train.run_folder import CONFIG, check_shards, find_shards, open_run, read_run, run_folder
     from train.slurm import submit, write_sbatch
     from train.taint import as_tainted
@@ -50,9 +52,12 @@ def pretrain(
     config = load_config(preset, overrides or [])
     opened = as_tainted(open_shards(find_shards(shards or config.data.shards)), config)
     check_shards(config, opened)
+    folder = Path(run) if run else run_folder(config, opened)
+    check_before_start(folder, resume, config, shards_fingerprint=shards_fingerprint(opened))
+    if ranks:
+        check_ranks(config, ranks)
     plan, config = planned(config, opened.folder, ranks=ranks, told=not as_json)
     if config.cluster.kind == "slurm" and not ranks:
-        folder = Path(run) if run else run_folder(config, opened)
         open_run(folder, config, shards=opened.folder, restricted=opened.restricted, status="queued")
         script = write_sbatch(
             config,
@@ -70,7 +75,6 @@ def pretrain(
         return
     check_needs(config)
     n_ranks = ranks or local_ranks(config)
-    folder = Path(run) if run else run_folder(config, opened)
     open_run(folder, config, shards=opened.folder, restricted=opened.restricted, status="starting")
     if not as_json:
         tokens = opened.index["totals"]["tokens"]

@@ -12,6 +12,10 @@ from typing import Protocol
 from manifests.errors import BuildError, CorpusError
 
 
+class FailedElsewhere(BuildError):
+    """Another rank failed, and says why; this one only ends with it."""
+
+
 class Group(Protocol):
     """The processes of a run. Every method is a collective: all ranks call it, in the same order."""
 
@@ -64,7 +68,7 @@ def together(group: Group, what: str, action: Callable[[], object] | None) -> No
     if isinstance(failure, CorpusError):
         raise failure
     if words:
-        raise BuildError(
+        raise (BuildError if failure else FailedElsewhere)(
             f"{what} failed on rank {words}.",
             why="What is on disk from before is untouched.",
             fix="Make room or correct the folder, then start again with --resume auto.",

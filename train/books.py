@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from collections.abc import Sequence
@@ -17,14 +18,18 @@ from train.checkpoint import TrainState
 from train.config import RunConfig
 from train.engine import Engine, StepResult
 from train.header import header
-from train.ledger import Ledger
+from train.ledger import Ledger, manifest_sha256
 from train.metrics import MetricsFile
 from train.progress import ProgressLine
-from train.run_folder import manifest_sha256, open_run, update_run
+from train.run_folder import open_run, update_run
 from train.trackers import Trackers
 
 _FEW = 20
 """Steps whose gradient norms make a mean that a spike can be told by."""
+_LOST = 3
+"""Steps in succession without a finite loss after which a run ends: each of them learns nothing of its rows."""
+_OVERFLOWN = 25
+"""The same of gradients alone: fp16 begins with a scale that is too large and halves it at each such step."""
 _KEPT = 0.98
 """Part of the running mean that stays at a step: a memory of about 50 steps."""
 
@@ -45,6 +50,7 @@ class Books:
         )
         self.step = state.step if state else 0
         more = state.more if state else {}
+        self._lost = self._overflown = 0
         self._norm_mean, self._norm_count = more.get("norm_mean", 0.0), more.get("norm_count", 0)
         self._facts = header(config, engine, shards)
         self._metrics: MetricsFile | None = None
@@ -89,6 +95,8 @@ class Books:
             self.ledger.begin(epoch)
         self.ledger.add(tokens, rows_done=rows[1])
         self.step += 1
+        self._lost = self._lost + 1 if result.tokens and not math.isfinite(result.loss) else 0
+        self._overflown = 0 if math.isfinite(result.grad_norm) else self._overflown + 1
         if not result.skipped:
             mean = result.grad_norm if self._norm_count == 0 else self._norm_mean
             self._norm_mean = _KEPT * mean + (1 - _KEPT) * result.grad_norm
@@ -109,15 +117,33 @@ class Books:
                 self._trackers.log(self.step, line)
             left = len(self._shards) * (self._config.data.epochs - epoch) - rows[1]
             self.screen.step(line, rows_left=left, rows=self._config.batch.rows)
+        if self._lost == _LOST or self._overflown == _OVERFLOWN:
+            raise CheckFailed(
+                f"{'the loss' if self._lost == _LOST else 'the gradient'} was not finite in "
+                f"{max(self._lost, self._overflown)} steps, the last {self.step:,}.",
+                where=str(self._run),
+                why="Such steps are left out, so the run would go through its rows and learn nothing.",
+                fix="Look at gnorm and skipped_rows in metrics.jsonl; then go on from the newest checkpoint, or start "
+                "a new run with a smaller optim.lr or model.dtype = 'bf16'.",
+            )
         self._waited = time.perf_counter()
 
     def enter_validation(self, losses: dict[str, Any]) -> None:
-        """Write losses on held-out rows down."""
+        """Write losses on held-out rows down; CheckFailed on all ranks where they are not finite."""
         if self._metrics is not None and self._trackers is not None:
             self._metrics.write("validation", step=self.step, **losses)
             self._trackers.log(self.step, {"validation": losses})
         by_source = "  ".join(f"{name} {loss:.3f}" for name, loss in losses["by_source"].items())
         self.screen.say(f"validation at step {self.step:,}: {losses['loss']:.3f}  ({by_source})")
+        if losses["tokens"] and not math.isfinite(losses["loss"]):
+            raise CheckFailed(
+                f"the loss on held-out rows is {losses['loss']} at step {self.step:,}.",
+                where=str(self._run),
+                why="The model has weights that are not finite."
+                if self.step
+                else "The base has such weights, or computes beyond the range of model.dtype.",
+                fix="Go on from an earlier checkpoint." if self.step else "Check the base's files, and model.dtype.",
+            )
         self._waited = time.perf_counter()
 
     def enter_checkpoint(self) -> None:

@@ -1,6 +1,6 @@
 """The ranks of a run: who am I, on which device, and the process group that joins us.
 
-Started by `torch.distributed.run` (locally or inside srun), which sets RANK, WORLD_SIZE and LOCAL_RANK; a process
+Started by torch's launcher (`train.torchrun`, or inside srun), which sets RANK, WORLD_SIZE and LOCAL_RANK; a process
 without them is the only rank and makes no group.
 """
 
@@ -109,6 +109,14 @@ def leave() -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
+
+
+def lost_peers(error: RuntimeError) -> bool:
+    """Whether a collective failed because another rank is gone: that rank's end is the fault, not this one's."""
+    import torch
+
+    kinds = [getattr(torch.distributed, name, ()) for name in ("DistBackendError", "DistNetworkError")]
+    return isinstance(error, tuple(kind for kind in kinds if kind)) or "third_party/gloo" in str(error)
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:

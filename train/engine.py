@@ -116,16 +116,22 @@ def make_engine(config: RunConfig, build: Callable[..., Any], *, n_sources: int)
     if config.parallel.engine == "torch":
         from train.engine_torch import TorchEngine
 
-        if ranks().world > 1:
-            raise RecipeError(
-                f"the torch engine was started on {ranks().world} ranks.",
-                why="Each of them would train a model of its own.",
-                fix="Set parallel.engine = 'deepspeed', or start one rank.",
-            )
+        check_ranks(config, ranks().world)
         return TorchEngine(config, build(partitioned=False), n_sources=n_sources)
     from train.engine_deepspeed import DeepSpeedEngine
 
     return DeepSpeedEngine(config, build, n_sources=n_sources)
+
+
+def check_ranks(config: RunConfig, world: int) -> None:
+    """RecipeError if so many ranks cannot share the run."""
+    if config.parallel.engine == "torch" and world > 1:
+        raise RecipeError(
+            f"the torch engine was started on {world} ranks.",
+            why="Each of them would train a model of its own.",
+            fix="Set parallel.engine = 'deepspeed', or start one rank.",
+        )
+    for_world(config, max(1, world // (config.parallel.tensor_parallel * config.parallel.sequence_parallel)))
 
 
 def for_world(config: RunConfig, world: int, *, rows: int = 0) -> RunConfig:

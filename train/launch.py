@@ -6,11 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from train.config import RunConfig
 from train.signals import EXIT_STOPPED, SAVE_AND_EXIT, STOPPED
+
+_SECONDS = 0.5
+"""Between looks whether somebody asked the run to stop."""
 
 
 def local_ranks(config: RunConfig) -> int:
@@ -25,7 +29,7 @@ def command(module: str, arguments: Sequence[str], *, n_ranks: int) -> list[str]
     """What starts `n_ranks` of a module on this machine, on a free port."""
     if n_ranks == 1:
         return [sys.executable, "-m", module, *arguments]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n_ranks)]
+    launcher = [sys.executable, "-m", "train.torchrun", "--standalone", "--nproc-per-node", str(n_ranks)]
     return [*launcher, "-m", module, *arguments]
 
 
@@ -48,32 +52,35 @@ def launch(module: str, arguments: Sequence[str], *, n_ranks: int, run: Path) ->
     file `SAVE_AND_EXIT`, and the launcher never hears of the signal.
     """
 
-    def ask(*_: object) -> None:
-        (run / SAVE_AND_EXIT).touch()
-
+    asked = threading.Event()
     (run / STOPPED).unlink(missing_ok=True)
     # In a session of their own, so that a terminal's Ctrl-C comes to us alone.
     ranks = subprocess.Popen(
         command(module, arguments, n_ranks=n_ranks), env=environment(n_ranks), start_new_session=True
     )
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {number: signal.signal(number, lambda *_: asked.set()) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
-        code = _wait(ranks, ask)
+        code = _wait(ranks, run, asked)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if asked.is_set():
+            (run / SAVE_AND_EXIT).unlink(missing_ok=True)
     return EXIT_STOPPED if code in (0, EXIT_STOPPED) and (run / STOPPED).exists() else code
 
 
-def _wait(ranks: subprocess.Popen[bytes], ask: Callable[[], None]) -> int:
-    asked = False
+def _wait(ranks: subprocess.Popen[bytes], run: Path, asked: threading.Event) -> int:
     while True:
         try:
-            return ranks.wait()
+            # Again and again: ranks that are still starting take the file for an earlier process's and remove it.
+            if asked.is_set():
+                (run / SAVE_AND_EXIT).touch()
+            return ranks.wait(_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
         except KeyboardInterrupt:
-            if asked:
+            if asked.is_set():
                 os.killpg(ranks.pid, signal.SIGTERM)
                 return ranks.wait()
-            asked = True
-            ask()
+            asked.set()
             sys.stderr.write("\nmedtrove: the step ends and is saved; Ctrl-C again to stop at once.\n")

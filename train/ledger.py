@@ -9,6 +9,7 @@ shards.
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,7 +67,7 @@ class Ledger:
         self.planned_epochs = epochs
         self.epochs: list[Epoch] = []
         self._rows = len(shards)
-        self._planned = {name: n for name, n in shards.index["totals"]["tokens_by_source"].items() if n}
+        self._planned = _planned(shards)
 
     def begin(self, epoch: int, *, rows_done: int = 0, tokens_by_source: Mapping[str, int] | None = None) -> None:
         """Open the books of an epoch, where a checkpoint left them; those before it were closed to get here."""
@@ -134,16 +135,48 @@ def audit(run: Path, shards: Shards | None = None) -> list[str]:
     With the shards at hand the plan is read from them again instead of being believed.
     """
     facts = read_consumed(run)
+    try:
+        epochs = [Epoch(**entry) for entry in facts["epochs"]]
+        planned_epochs, told = facts["planned_epochs"], facts["closed"]
+        named, manifest = facts["shards_fingerprint"], facts["manifest_sha256"]
+    except (KeyError, TypeError):
+        raise BuildError("is not what a run wrote.", where=str(run / CONSUMED), fix="Restore it from a copy.") from None
     problems = []
-    if shards is not None and facts["shards_fingerprint"] != shards_fingerprint(shards):
+    if shards is not None and named != shards_fingerprint(shards):
         problems.append("The shards are not those of the run: their fingerprint differs.")
         shards = None
-    for entry in facts["epochs"]:
-        epoch = Epoch(**entry)
+    if shards is not None and manifest != manifest_sha256(shards):
+        problems.append("The build's manifest is not the one that the run was started on: its sha256 differs.")
+    for epoch in epochs:
+        told_plan = (epoch.planned_rows, epoch.planned_by_source)
         if shards is not None:
-            epoch.planned_rows = len(shards)
-            epoch.planned_by_source = {n: t for n, t in shards.index["totals"]["tokens_by_source"].items() if t}
+            epoch.planned_rows, epoch.planned_by_source = len(shards), _planned(shards)
         problems += epoch.problems()
-    if len(facts["epochs"]) != facts["planned_epochs"]:
-        problems.append(f"{len(facts['epochs'])} of {facts['planned_epochs']} epochs were begun.")
+        if told_plan != (epoch.planned_rows, epoch.planned_by_source):
+            problems.append(f"Epoch {epoch.epoch}: the plan in {CONSUMED} is not what the shards hold.")
+    if [epoch.epoch for epoch in epochs] != list(range(len(epochs))):
+        problems.append(f"The epochs are numbered {', '.join(str(epoch.epoch) for epoch in epochs)}.")
+    if len(epochs) != planned_epochs:
+        problems.append(f"{len(epochs)} of {planned_epochs} epochs were begun.")
+    if (asked := _epochs_asked(run)) not in (None, planned_epochs):
+        problems.append(f"The run's configuration asks for {asked} epochs, {CONSUMED} for {planned_epochs}.")
+    if told is not (len(epochs) == planned_epochs and all(epoch.closed for epoch in epochs)):
+        problems.append(f"{CONSUMED} says closed = {json.dumps(told)}, against its own figures.")
     return problems
+
+
+def manifest_sha256(shards: Shards) -> str:
+    """What the build of these shards calls itself; empty for shards outside of a build."""
+    path = shards.folder.parent / "corpus.json"
+    return str(json.loads(path.read_bytes())["manifest_sha256"]) if path.is_file() else ""
+
+
+def _planned(shards: Shards) -> dict[str, int]:
+    return {name: n for name, n in shards.index["totals"]["tokens_by_source"].items() if n}
+
+
+def _epochs_asked(run: Path) -> int | None:
+    try:
+        return int(tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))["data"]["epochs"])
+    except (OSError, ValueError, KeyError):
+        return None

@@ -119,6 +119,7 @@ def model_shape(
     config: RunConfig, *, vocabulary: int, bos_id: int | None, eos_id: int | None, pad_id: int | None
 ) -> Any:
     """transformers' configuration, checked against the shards."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
@@ -131,8 +132,9 @@ def model_shape(
         table |= {"vocab_size": vocabulary, "bos_token_id": bos_id, "eos_token_id": eos_id, "pad_token_id": None}
     try:
         shape = AutoConfig.for_model(kind, **table)
-    except (ValueError, TypeError, KeyError) as error:
-        raise RecipeError(f"model_type {kind!r} is not understood: {error}", where=where, fix="Correct it.") from error
+    except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"model_type {kind!r} is not understood: {reason}", where=where, fix="Correct it.") from error
     if type(shape) not in MODEL_FOR_CAUSAL_LM_MAPPING or getattr(shape, "is_encoder_decoder", False):
         raise RecipeError(
             f"{kind!r} is not a model that writes text from left to right.",

@@ -2,8 +2,8 @@
 
     python -m train.pretrain --config FILE --shards DIR --run-folder DIR [--resume auto|none|DIR]
 
-is what every rank runs, alone or under `torch.distributed.run`. A batch goes from shard bytes to the optimizer through
-`data.steps`, `data.make_batch`, `engine.train_step` and `loss.token_losses`.
+is what every rank runs, alone or under torch's launcher (`train.torchrun`). A batch goes from shard bytes to the
+optimizer through `data.steps`, `data.make_batch`, `engine.train_step` and `loss.token_losses`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import CorpusError
+from manifests.errors import BuildError, CorpusError
 from mixing.reader import Shards, open_shards
+from train.agreement import FailedElsewhere, together
 from train.books import Books
 from train.checkpoint import CHECKPOINTS, ENGINE, TrainState, locked, prune, save_checkpoint, step_name
 from train.config import RunConfig, load_config
 from train.data import all_steps, counts
-from train.distributed import join, ranks, seed_step
+from train.distributed import join, lost_peers, seed_step
 from train.engine import Engine, for_world, make_engine
 from train.learning_rate import learning_rate
 from train.ledger import shards_fingerprint
@@ -33,7 +34,11 @@ from train.resume import config_digest, deciding_keys, prepare_run
 from train.run_folder import check_shards, validation_of
 from train.signals import EXIT_STOPPED, StopRequest, mark_started, mark_stopped
 from train.taint import as_tainted
+from train.torchrun import EXIT_LOST, report
 from train.validation import validate
+
+_PATIENCE = 3.0
+"""Seconds a rank that knows of a fault only by hearsay waits for the one that saw it."""
 
 
 def train(
@@ -56,8 +61,10 @@ def train(
     first = group.rank == 0
     with contextlib.ExitStack() as closing:
         # ---- where the run stands
-        if first:
-            closing.enter_context(locked(run))
+        together(group, f"Locking the run {run}", (lambda: closing.enter_context(locked(run))) if first else None)
+        for rows in (shards, held_out):
+            if rows is not None:
+                together(group, f"Reading {rows.folder}", partial(rows.verify, group.rank, group.world))
         found = prepare_run(
             run, resume, config, shards_fingerprint=shards_fingerprint(shards), group=group, say=_say(first)
         )
@@ -204,25 +211,48 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--run-folder", required=True)
     parser.add_argument("--resume", default="auto")
     given = parser.parse_args(arguments)
-    try:
-        from train.sentence import write_sentence
-        from train.sft_answers import write_answers
+    return guarded(lambda: _train(given))
 
-        config = load_config(given.config)
-        shards = as_tainted(open_shards(given.shards), config)
-        return train(
-            config,
-            Path(given.run_folder),
-            shards,
-            build=_model_builder(config, shards),
-            resume=given.resume,
-            held_out=validation_of(shards),
-            finish=write_answers if config.sft.template else write_sentence,
-        )
-    except CorpusError as error:
-        if ranks().rank == 0:
-            print(f"medtrove: {error}", file=sys.stderr, flush=True)  # noqa: T201
+
+def guarded(work: Callable[[], int]) -> int:
+    """Run one rank's work; a fault that the user can mend becomes one sentence of the whole run."""
+    try:
+        return work()
+    except FailedElsewhere as error:
+        time.sleep(_PATIENCE)  # the rank that knows why speaks first: the launcher ends all when one is gone
         return error.exit_code
+    except CorpusError as error:
+        return report(error)
+    except OSError as error:
+        return report(
+            BuildError(
+                f"{error.strerror or error}.",
+                where=str(error.filename or ""),
+                why="What the run has saved is untouched.",
+                fix="Make room or correct the folder, then give the same command again.",
+            )
+        )
+    except RuntimeError as error:
+        if not lost_peers(error):
+            raise
+        return EXIT_LOST
+
+
+def _train(given: argparse.Namespace) -> int:
+    from train.sentence import write_sentence
+    from train.sft_answers import write_answers
+
+    config = load_config(given.config)
+    shards = as_tainted(open_shards(given.shards), config)
+    return train(
+        config,
+        Path(given.run_folder),
+        shards,
+        build=_model_builder(config, shards),
+        resume=given.resume,
+        held_out=validation_of(shards),
+        finish=write_answers if config.sft.template else write_sentence,
+    )
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.store import Store
-from train.ledger import CONSUMED
-from train.run_folder import manifest_sha256
+from train.ledger import CONSUMED, manifest_sha256
 from train.taint import MARK
 from train.trained import Trained
 

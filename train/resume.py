@@ -6,6 +6,7 @@ a number of ranks that the rows of a step cannot be shared by. Another number of
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from train.checkpoint import (
     TrainState,
     checkpoints,
     fault,
+    locked,
     newest,
     read_state,
     remove_leftovers,
@@ -96,6 +98,21 @@ def prepare_run(
             + (f", written by {state.world} ranks, now {group.world}." if state.world != group.world else ".")
         )
     return found
+
+
+def check_before_start(run: Path, resume: str, config: RunConfig, *, shards_fingerprint: str) -> None:
+    """What can be refused before any rank starts, and before the folder's own configuration is written over.
+
+    BuildError if another process trains in it, RecipeError if its newest checkpoint is of a run that this one cannot
+    go on with. The ranks look again, and at every byte.
+    """
+    if not run.is_dir():
+        return
+    with locked(run):
+        steps = checkpoints(run)
+        if resume == "auto" and steps:
+            with contextlib.suppress(BuildError):  # damaged: the ranks say so, and look for another
+                check(Resumption(steps[-1], read_state(steps[-1])), config, shards_fingerprint)
 
 
 def check(found: Resumption, config: RunConfig, shards_fingerprint: str) -> None:

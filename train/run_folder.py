@@ -63,12 +63,6 @@ def validation_of(shards: Shards) -> Shards | None:
     return held_out if len(held_out) else None
 
 
-def manifest_sha256(shards: Shards) -> str:
-    """What the build of these shards calls itself; empty for shards outside of a build."""
-    path = shards.folder.parent / "corpus.json"
-    return str(json.loads(path.read_bytes())["manifest_sha256"]) if path.is_file() else ""
-
-
 def run_folder(config: RunConfig, shards: Shards) -> Path:
     """`[run] out`/`id`; without an id the name and the shards' fingerprint, so that a rerun finds itself."""
     return Path(config.run.out) / (config.run.id or f"{config.name}@{shards_fingerprint(shards)}")
@@ -76,10 +70,18 @@ def run_folder(config: RunConfig, shards: Shards) -> Path:
 
 def open_run(run: Path, config: RunConfig, *, shards: Path, restricted: bool, **facts: Any) -> None:
     """Make the folder and write `config.toml` and `run.json`."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    run.mkdir(mode=0o700 if restricted else 0o777, exist_ok=True)
-    if restricted:
-        run.chmod(0o700)
+    try:
+        run.parent.mkdir(parents=True, exist_ok=True)
+        run.mkdir(mode=0o700 if restricted else 0o777, exist_ok=True)
+        if restricted:
+            run.chmod(0o700)
+    except OSError as error:
+        raise BuildError(
+            f"the run's folder cannot be made: {error.strerror}.",
+            where=str(error.filename or run),
+            why="Checkpoints and metrics are written there.",
+            fix="Give another folder with --run DIR.",
+        ) from None
     store = Store(run, mode=0o600 if restricted else None)
     store.write_bytes(CONFIG, dump_config(config).encode())
     known = {"id": run.name, "preset": config.name, "shards": str(shards.resolve()), "restricted": restricted}

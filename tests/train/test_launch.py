@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ def test_ranks_are_what_the_cluster_section_says() -> None:
 def test_several_ranks_start_under_torch_and_one_alone() -> None:
     assert command("train.pretrain", ["--x"], n_ranks=1) == [sys.executable, "-m", "train.pretrain", "--x"]
     several = command("train.pretrain", ["--x"], n_ranks=3)
-    assert several[1:3] == ["-m", "torch.distributed.run"]
+    assert several[1:3] == ["-m", "train.torchrun"]
     assert "--standalone" in several
     assert several[several.index("--nproc-per-node") + 1] == "3"
 
@@ -71,3 +73,27 @@ def test_a_signal_asks_the_ranks_to_save_and_does_not_kill_them(
         assert process.poll() is None
     process.send_signal(number)
     assert process.wait(timeout=300) == EXIT_STOPPED
+
+
+def test_a_signal_is_not_lost_on_ranks_that_clean_up_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starting = f"""
+        import pathlib, time
+        file = pathlib.Path({str(tmp_path / SAVE_AND_EXIT)!r})
+        (file.parent / "ready").touch()
+        while not file.exists():
+            time.sleep(0.01)
+        file.unlink()  # as a run that starts does with what an earlier process may have left
+        while not file.exists():
+            time.sleep(0.01)
+        (file.parent / {STOPPED!r}).touch()
+    """
+    module(tmp_path, starting, monkeypatch)
+
+    def tell() -> None:
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=tell).start()
+    assert launch("pretended_rank", [], n_ranks=1, run=tmp_path) == EXIT_STOPPED
+    assert not (tmp_path / SAVE_AND_EXIT).exists()

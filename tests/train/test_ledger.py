@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_shards import tiny_shards
@@ -84,3 +86,44 @@ def test_other_shards_are_noticed(shards: Shards, tmp_path: Path) -> None:
     assert "fingerprint differs" in audit(tmp_path, other)[0]
     with pytest.raises(BuildError, match=r"no consumed\.json"):
         audit(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        (lambda facts: facts.update(closed=False), "closed = false, against its own figures"),
+        (lambda facts: facts.update(manifest_sha256="0" * 64), "manifest is not the one"),
+        (lambda facts: facts.update(shards_fingerprint="0" * 64), "fingerprint differs"),
+        (lambda facts: facts.update(planned_epochs=2), "1 of 2 epochs"),
+        (lambda facts: facts["epochs"][0].update(epoch=1), "numbered 1"),
+        (lambda facts: facts["epochs"][0].update(rows_done=22), "22 of 23 rows"),
+        (lambda facts: facts["epochs"][0].update(planned_rows=22), "plan in consumed.json is not what the shards hold"),
+        (lambda facts: facts["epochs"][0]["planned_by_source"].update(a=1), "is not what the shards hold"),
+        (lambda facts: facts["epochs"][0]["tokens_by_source"].update(c=1), "c has 1 tokens consumed"),
+        (lambda facts: facts["epochs"][0]["tokens_by_source"].update(d=1), "d has 1 tokens consumed and 0 planned"),
+        (lambda facts: facts["epochs"].append(facts["epochs"][0]), "2 of 1 epochs"),
+    ],
+)
+def test_a_lie_in_any_field_is_found(
+    shards: Shards, tmp_path: Path, lie: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    consume(shards, tmp_path)
+    facts = read_consumed(tmp_path)
+    lie(facts)
+    (tmp_path / CONSUMED).write_text(json.dumps(facts))
+    assert any(said in problem for problem in audit(tmp_path, shards))
+
+
+def test_epochs_that_were_asked_for_and_are_in_no_book_are_missed(shards: Shards, tmp_path: Path) -> None:
+    consume(shards, tmp_path)
+    (tmp_path / "config.toml").write_text("[data]\nepochs = 2\n")
+    assert any("asks for 2 epochs" in problem for problem in audit(tmp_path, shards))
+
+
+def test_books_without_a_field_are_refused(shards: Shards, tmp_path: Path) -> None:
+    consume(shards, tmp_path)
+    facts = read_consumed(tmp_path)
+    del facts["epochs"][0]["planned_rows"]
+    (tmp_path / CONSUMED).write_text(json.dumps(facts))
+    with pytest.raises(BuildError, match="is not what a run wrote"):
+        audit(tmp_path, shards)

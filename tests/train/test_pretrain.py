@@ -110,3 +110,55 @@ def test_shards_of_another_length_are_refused_before_anything_starts(tmp_path: P
     assert "rows of 64 tokens, [data] sequence_length is 512" in said
     assert "--set data.sequence_length=64" in said
     assert not run.exists()
+
+
+def only_sentence(said: str) -> str:
+    """What the user is told: one sentence, no stack of anybody's."""
+    assert "Traceback" not in said
+    assert "torch/distributed" not in said
+    (sentence,) = [line for line in said.splitlines() if line.startswith("medtrove: ")]
+    return sentence
+
+
+def test_a_fault_that_all_ranks_find_is_said_once_with_its_own_code(tmp_path: Path) -> None:
+    tiny_shards(tmp_path, rows=3)
+    given = ["pretrain", "sample", "--shards", str(tmp_path), "--run", str(tmp_path / "run"), *settings(tmp_path)]
+    (tmp_path / "small.json").write_text(json.dumps(SMALL | {"max_position_embeddings": 32}))
+    said = only_sentence(medtrove(*given, code=2))
+    assert "the model takes 32 positions, a row has 64" in said
+
+
+TORCH = ("parallel.engine=torch", "data.epochs=1")
+
+
+def test_a_byte_changed_in_the_shards_is_found_before_the_first_step(tmp_path: Path) -> None:
+    file = tiny_shards(tmp_path, rows=3) / "shard-00001.arrow"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    run = tmp_path / "run"
+    given = ["pretrain", "sample", "--shards", str(tmp_path), "--run", str(run), *settings(tmp_path, *TORCH)]
+    assert "shard-00001.arrow: the shard is not the one that index.json names" in only_sentence(
+        medtrove(*given, code=2)
+    )
+    assert not (run / "metrics.jsonl").exists()
+
+
+def test_a_refused_change_leaves_the_run_s_own_configuration(tmp_path: Path) -> None:
+    tiny_shards(tmp_path, rows=3)
+    run = tmp_path / "run"
+    given = ["pretrain", "sample", "--shards", str(tmp_path), "--run", str(run), *settings(tmp_path, *TORCH)]
+    medtrove(*given)
+    before = {name: (run / name).read_bytes() for name in ("config.toml", "run.json", "metrics.jsonl")}
+    said = only_sentence(medtrove(*given, "--set", "optim.lr=1e-3", code=2))
+    assert "optim.lr was 0.01 and is 0.001" in said
+    assert {name: (run / name).read_bytes() for name in before} == before
+
+
+def test_a_model_that_computes_nothing_finite_is_not_trained(tmp_path: Path) -> None:
+    tiny_shards(tmp_path, rows=3)
+    run = tmp_path / "run"
+    given = ["pretrain", "sample", "--shards", str(tmp_path), "--run", str(run), *settings(tmp_path, *TORCH)]
+    (tmp_path / "small.json").write_text(json.dumps(SMALL | {"rms_norm_eps": -1.0}))
+    assert "the loss on held-out rows is nan at step 0" in only_sentence(medtrove(*given, code=1))
+    assert not steps_of(run)

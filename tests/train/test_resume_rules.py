@@ -11,9 +11,9 @@ from rank_threads import on_ranks
 
 from manifests.errors import BuildError, RecipeError
 from train.agreement import Alone
-from train.checkpoint import TrainState, checkpoints, newest, save_checkpoint
+from train.checkpoint import TrainState, checkpoints, locked, newest, save_checkpoint
 from train.config import RunConfig, load_config, parse_config
-from train.resume import Resumption, check, config_digest, deciding_keys, prepare_run, share_rows
+from train.resume import Resumption, check, check_before_start, config_digest, deciding_keys, prepare_run, share_rows
 from train.signals import EXIT_STOPPED, KILL_SWITCH, SAVE_AND_EXIT, STOPPED, StopRequest, mark_started, mark_stopped
 
 SHARDS = "a1" * 32
@@ -272,3 +272,24 @@ def test_a_key_that_came_or_went_is_named() -> None:
     kept = {key: value for key, value in old.config.items() if key != "optim.eps"} | {"optim.gone": 1}
     with pytest.raises(RecipeError, match=r"eps was .not there. and is 1e-08; optim.gone was 1 and is .not"):
         check(Resumption(Path("c"), replace(old, config=kept)), CONFIG, SHARDS)
+
+
+def before_start(run: Path, config: RunConfig = CONFIG, resume: str = "auto") -> None:
+    check_before_start(run, resume, config, shards_fingerprint=SHARDS)
+
+
+def test_a_changed_run_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    before_start(run)
+    assert not run.exists()
+    save(run, 1, 2)
+    before_start(run)
+    with pytest.raises(RecipeError, match=r"optim\.lr was"):
+        before_start(run, changed(optim__lr=1e-3))
+    (checkpoints(run)[-1] / "state.json").write_text("{")
+    before_start(run, changed(optim__lr=1e-3))  # damaged: for the ranks to judge
+
+
+def test_a_run_in_use_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(BuildError, match="another process is training in this folder"):
+        before_start(tmp_path)
