@@ -31,6 +31,7 @@ from pipelines.text_command import text
 from pipelines.tokenizer_command import tokenizer_app, train_tokenizer
 from pipelines.train_command import pretrain, train_app
 from pipelines.train_export_command import export as train_export
+from pipelines.train_export_command import merge
 from pipelines.train_parity_command import parity
 from pipelines.train_plan_command import plan_run
 
@@ -49,6 +50,7 @@ app.command()(train_tokenizer)
 app.command()(inspect)
 train_app.command()(parity)
 train_app.command("export")(train_export)
+train_app.command()(merge)
 train_app.command("plan")(plan_run)
 app.add_typer(train_app, name="train", no_args_is_help=True)
 app.command()(pretrain)

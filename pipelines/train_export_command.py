@@ -44,3 +44,38 @@ def export(
         highlight=False,
         soft_wrap=True,
     )
+
+
+def merge(
+    trained: TrainedArgument,
+    output: OutputOption,
+    dtype: DtypeOption = "bf16",
+    tokenizer: TokenizerOption = "",
+    no_tokenizer: NoTokenizerOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write base and adapter of a LoRA run as one model, and compare its logits with the two; exit 1 if they differ."""
+    from pipelines.train_needs import check_installed
+    from train.merge import merge as write
+
+    check_installed(["torch", "transformers", "peft", "safetensors"])
+    facts = write(trained, output, dtype=dtype, tokenizer=tokenizer, without_tokenizer=no_tokenizer)
+    if as_json:
+        print_json(asdict(facts))
+        return
+    found = facts.compared
+    console = screen()
+    console.print(
+        f"{facts.folder}: merged model of step {facts.step:,}, {facts.weights:,} weights in {facts.dtype}, "
+        f"{facts.bytes:,} bytes" + (" (restricted, 0700)" if facts.restricted else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(
+        f"Largest difference of logits: {found.exact:.3g} merged in fp32 (bound {found.exact_bound:.3g}), "
+        f"{found.difference:.3g} as written (bound {found.bound:.3g}); the adapter changes them by {found.effect:.3g}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if found.drowned:
+        console.print("Rounding is a tenth or more of what the adapter does: consider --dtype fp32.", highlight=False)

@@ -14,6 +14,7 @@ from typing import Any
 
 from manifests.errors import BuildError, RecipeError
 from train.added_tokens import grown_rows
+from train.card import write_card
 from train.exported_tokenizer import find_tokenizer, is_restricted_tokenizer, write_generation, write_tokenizer
 from train.lora import attach_lora, check_adapter, save_adapter, saved_name
 from train.model_folder import (
@@ -81,12 +82,13 @@ def check_dtype(dtype: str) -> None:
 
 
 def finish_folder(folder: Path, trained: Trained, mark: dict[str, Any], tokenizer: Path | None) -> None:
-    """What stands beside the weights: tokenizer, where generation stops, the mark."""
+    """What stands beside the weights: tokenizer, where generation stops, card and mark."""
     known = trained.tokenizer
     if tokenizer is None:
         write_generation(folder, {f"{key}_token_id": known[f"{key}_id"] for key in ("bos", "eos", "pad")})
     else:
         write_tokenizer(folder, tokenizer, known)
+    write_card(folder, trained, mark)
     write_mark(folder, mark)
 
 
