@@ -40,6 +40,7 @@ def pretrain(
     from mixing.reader import open_shards
     from pipelines.train_needs import check_needs
     from pipelines.train_planned import planned
+    from train.combinations import check_runs
     from train.config import load_config
     from train.engine import check_ranks
     from train.launch import launch, local_ranks
@@ -50,6 +51,7 @@ def pretrain(
     from train.taint import as_tainted
 
     config = load_config(preset, overrides or [])
+    check_runs(config)
     opened = as_tainted(open_shards(find_shards(shards or config.data.shards)), config)
     check_shards(config, opened)
     folder = Path(run) if run else run_folder(config, opened)

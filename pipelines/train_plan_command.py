@@ -36,8 +36,8 @@ def plan_run(
         return
     config = load_config(preset, overrides or [])
     tokens = tokens_of_recipe(recipe) if recipe else None
-    if tokens is None and not shards and config.data.recipe and not _built(config):
-        tokens = tokens_of_recipe(config.data.recipe)
+    if tokens is None and not shards and not _built(config):
+        tokens = _unbuilt(config)
     found = plan_of(config, tokens, shards=shards, storage=storage)
     if as_json:
         print_json(plan_facts(found))
@@ -45,6 +45,17 @@ def plan_run(
         screen().print(plan_screen(found), highlight=False)
     if not found.fits:
         raise typer.Exit(1)
+
+
+def _unbuilt(config: RunConfig) -> Tokens | None:
+    """Tokens where there are no shards: a recipe's, or none of a number; None where the model's shape needs shards."""
+    from train.plan import Tokens
+
+    if config.data.recipe:
+        return tokens_of_recipe(config.data.recipe)
+    if config.model.base:
+        return Tokens({}, "there are no shards here; --shards or --recipe says how many tokens")
+    return None
 
 
 def _built(config: RunConfig) -> bool:

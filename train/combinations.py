@@ -43,14 +43,14 @@ def check_combinations(config: RunConfig, where: str) -> None:
         (
             parallel.engine == "torch" and (parallel.tensor_parallel > 1 or parallel.sequence_parallel > 1),
             "[parallel] the torch engine runs on one rank.",
-            "Only DeepSpeed shares tensors or sequences here.",
-            "Set engine = 'deepspeed', or tensor_parallel = sequence_parallel = 1.",
+            "One process has nobody to share tensors or sequences with.",
+            "Set tensor_parallel = sequence_parallel = 1.",
         ),
         (
             parallel.tensor_parallel > 1 and parallel.zero_stage == 3,
             f"[parallel] tensor_parallel = {parallel.tensor_parallel} with ZeRO stage 3.",
             "DeepSpeed's AutoTP takes stages 0 to 2.",
-            "Set zero_stage = 1, or tensor_parallel = 1.",
+            "Set tensor_parallel = 1; or zero_stage = 1, to plan what `medtrove export megatron` is for.",
         ),
         (
             parallel.hpz > 1 and parallel.zero_stage != 3,
@@ -104,3 +104,15 @@ def check_combinations(config: RunConfig, where: str) -> None:
     for refused, what, why, fix in refusals:
         if refused:
             raise RecipeError(what, where=where, why=why, fix=fix)
+
+
+def check_runs(config: RunConfig) -> None:
+    """RecipeError for what can be planned but not run by this trainer's loop."""
+    parallel = config.parallel
+    if parallel.tensor_parallel > 1 or parallel.sequence_parallel > 1:
+        raise RecipeError(
+            f"[parallel] tensor_parallel = {parallel.tensor_parallel}, "
+            f"sequence_parallel = {parallel.sequence_parallel}.",
+            why="The loop shares rows among ranks; it does not yet share tensors or sequences.",
+            fix="Set both to 1 and zero_stage = 3, or `medtrove export megatron`.",
+        )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from train.architecture import Architecture
 from train.config import RunConfig
-from train.fitting import changed
+from train.fitting import changed, largest_micro_rows
 from train.hardware import Gpu
 from train.memory import base_bytes, memory, trainable_parameters
 from train.throughput import hardware_flops_per_token
@@ -72,11 +72,23 @@ def traffic(shape: Architecture, config: RunConfig, gpu: Gpu) -> Traffic:
 def proposals(shape: Architecture, config: RunConfig, gpu: Gpu) -> list[tuple[str, Traffic]]:
     """Other layouts of the same step that fit this GPU, with what they would send; least exposed first."""
     found = []
-    for words, other in _others(config):
+    for words, other in [*_larger_micro_steps(shape, config, gpu), *_others(config)]:
         ranks = other.cluster.nodes * other.cluster.gpus_per_node // other.parallel.tensor_parallel
         if memory(shape, other, data_parallel=max(ranks, 1)).total <= gpu.usable_bytes:
             found.append((words, traffic(shape, other, gpu)))
     return sorted(found, key=lambda pair: pair[1].ratio)
+
+
+def _larger_micro_steps(shape: Architecture, config: RunConfig, gpu: Gpu) -> list[tuple[str, RunConfig]]:
+    """The same step in fewer, larger micro-steps, if they fit: weights are gathered less often."""
+    cluster, batch = config.cluster, config.batch
+    ranks = max(cluster.nodes * cluster.gpus_per_node // config.parallel.tensor_parallel, 1)
+    of_rank = batch.rows // ranks if batch.rows else batch.micro_rows * batch.accumulation
+    most = largest_micro_rows(shape, config, gpu, ranks, of_rank)
+    if most <= batch.micro_rows:
+        return []
+    keys = {"micro_rows": most, "accumulation": of_rank // most}
+    return [(f"micro_rows = {most} with accumulation = {of_rank // most}", changed(config, batch=keys))]
 
 
 def _others(config: RunConfig) -> list[tuple[str, RunConfig]]:
@@ -90,5 +102,6 @@ def _others(config: RunConfig) -> list[tuple[str, RunConfig]]:
         one = {"zero_stage": 1, "tensor_parallel": per_node, "hpz": 1}
         more = config.batch.accumulation * per_node
         words = f"tensor_parallel = {per_node} with zero_stage = 1 and accumulation = {more}"
+        words += " (elsewhere: not in this loop)"
         found.append((words, changed(config, parallel=one, batch={"accumulation": more})))
     return found

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import BuildError, RecipeError
+from manifests.errors import BuildError
+from train.combinations import check_runs
 from train.config import RunConfig
 from train.data import Batch
 from train.deepspeed_files import TAG, load_files, save_files
@@ -70,7 +71,7 @@ class DeepSpeedEngine:
     """One of many ranks; see `train.engine.Engine`."""
 
     def __init__(self, config: RunConfig, build: Callable[..., Any], *, n_sources: int) -> None:
-        _refuse_what_is_not_there(config)
+        check_runs(config)
         # Before deepspeed is imported, which reads the limit of its group once.
         self._group = join("deepspeed")
         import deepspeed
@@ -200,14 +201,3 @@ class DeepSpeedEngine:
             return {}
         pairs = zip(around.fp16_groups, around.fp32_groups, strict=True)
         return {id(half): full for group in pairs for half, full in zip(*group, strict=True)}
-
-
-def _refuse_what_is_not_there(config: RunConfig) -> None:
-    parallel = config.parallel
-    if parallel.tensor_parallel > 1 or parallel.sequence_parallel > 1:
-        raise RecipeError(
-            f"[parallel] tensor_parallel = {parallel.tensor_parallel}, "
-            f"sequence_parallel = {parallel.sequence_parallel}.",
-            why="The loop shares rows among ranks; it does not yet share tensors or sequences.",
-            fix="Set both to 1 and zero_stage = 3, or `medtrove export megatron`.",
-        )

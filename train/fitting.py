@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 
+from manifests.errors import RecipeError
 from train.architecture import Architecture
+from train.combinations import check_combinations
 from train.config import RunConfig
 from train.hardware import GPUS, Gpu
 from train.memory import memory
@@ -30,30 +33,26 @@ def largest_micro_rows(shape: Architecture, config: RunConfig, gpu: Gpu, data_pa
 
 
 def nearest(shape: Architecture, config: RunConfig, gpu: Gpu) -> list[str]:
-    """Changes, each enough alone, that make a configuration fit: first those of settings, then of hardware."""
+    """Changes, each enough by itself, that make a configuration fit: first those of settings, then of hardware.
+
+    Each is written as its keys, so that `--set` with all of them is a configuration that loads and fits.
+    """
     found = []
-    for words, other in _changes(config):
-        if fits(shape, other, gpu, data_parallel=_ranks(other), micro_rows=1):
-            found.append(words)
-    for name, larger in GPUS.items():
-        if larger.memory_gib > gpu.memory_gib and fits(
-            shape, config, larger, data_parallel=_ranks(config), micro_rows=1
-        ):
-            found.append(f"cluster.gpu = {name!r}")
-            break
+    for keys, remark in _changes(config):
+        # Alone, or with what else has to be given up for it.
+        for more in ({}, {"recompute": "full"}, {"recompute": "full", "loss_chunk_tokens": 1024}):
+            wanted = {**keys, "model": {**keys.get("model", {}), **more}}
+            if _runs(shape, changed(config, **wanted), gpu):
+                found.append(_words(config, wanted) + remark)
+                break
+    larger = (name for name, other in GPUS.items() if other.memory_gib > gpu.memory_gib and _runs(shape, config, other))
+    found += [f"cluster.gpu = {name!r}" for name in itertools.islice(larger, 1)]
     if config.parallel.engine == "deepspeed":
         for nodes in (2, 4, 8, 16, 32, 64):
-            other = changed(config, cluster={"nodes": nodes})
-            if nodes > config.cluster.nodes and fits(shape, other, gpu, data_parallel=_ranks(other), micro_rows=1):
+            if nodes > config.cluster.nodes and _runs(shape, changed(config, cluster={"nodes": nodes}), gpu):
                 found.append(f"cluster.nodes = {nodes}")
                 break
     return found
-
-
-def _ranks(config: RunConfig) -> int:
-    cluster, parallel = config.cluster, config.parallel
-    ranks = cluster.nodes * (cluster.ranks_per_node or cluster.gpus_per_node or 1)
-    return max(ranks // (parallel.tensor_parallel * parallel.sequence_parallel), 1)
 
 
 def changed(config: RunConfig, **sections: Mapping[str, object]) -> RunConfig:
@@ -63,30 +62,53 @@ def changed(config: RunConfig, **sections: Mapping[str, object]) -> RunConfig:
     )
 
 
-def _changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
+def _ranks(config: RunConfig) -> int:
+    cluster, parallel = config.cluster, config.parallel
+    if parallel.engine == "torch":
+        return 1
+    ranks = cluster.nodes * (cluster.ranks_per_node or cluster.gpus_per_node or 1)
+    return max(ranks // (parallel.tensor_parallel * parallel.sequence_parallel), 1)
+
+
+def _runs(shape: Architecture, config: RunConfig, gpu: Gpu) -> bool:
+    """Whether a configuration is allowed, its ranks can share a step's rows, and it fits with one row at a time."""
+    ranks = _ranks(config)
+    try:
+        check_combinations(config, "")
+    except RecipeError:
+        return False
+    return config.batch.rows % ranks == 0 and fits(shape, config, gpu, data_parallel=ranks, micro_rows=1)
+
+
+def _words(config: RunConfig, keys: Mapping[str, Mapping[str, object]]) -> str:
+    """What differs from the configuration: `parallel.zero_stage = 3 with model.recompute = 'full'`."""
+    return " with ".join(
+        f"{section}.{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
+        for section, values in keys.items()
+        for key, value in values.items()
+        if getattr(getattr(config, section), key) != value
+    )
+
+
+def _changes(config: RunConfig) -> Iterator[tuple[dict[str, dict[str, object]], str]]:
+    """Keys to try, by section, with a remark."""
     model, parallel = config.model, config.parallel
     if model.recompute == "none":
-        yield "model.recompute = 'full'", changed(config, model={"recompute": "full"})
+        yield {"model": {"recompute": "full"}}, ""
     if model.loss_chunk_tokens == 0 or model.loss_chunk_tokens > 1024:
-        yield "model.loss_chunk_tokens = 1024", changed(config, model={"loss_chunk_tokens": 1024})
-    deepspeed: dict[str, object] = {"engine": "deepspeed"}
-    recomputed = changed(config, model={"recompute": "full", "loss_chunk_tokens": 1024})
-    if _ranks(config) > 1:
-        for stage in (1, 2, 3):
-            if (parallel.zero_stage < stage or parallel.engine == "torch") and (
-                stage < 3 or (model.quantize == "none" and parallel.tensor_parallel == 1)
-            ):
-                words = f"parallel.zero_stage = {stage}"
-                yield words, changed(config, parallel={**deepspeed, "zero_stage": stage})
-                if model.recompute == "none":
-                    yield f"{words} with recompute", changed(recomputed, parallel={**deepspeed, "zero_stage": stage})
-    if not config.lora.r and not parallel.offload_optimizer:
-        offload = {**deepspeed, "zero_stage": max(parallel.zero_stage, 1), "offload_optimizer": True}
-        yield "parallel.offload_optimizer = true (slow)", changed(recomputed, parallel=offload)
+        yield {"model": {"loss_chunk_tokens": 1024}}, ""
+    stage = parallel.zero_stage if parallel.engine == "deepspeed" else 0
+    for higher in range(stage + 1, 4):
+        other: dict[str, dict[str, object]] = {"parallel": {"zero_stage": higher, "engine": "deepspeed"}}
+        if _ranks(changed(config, **other)) > 1:
+            yield other, ""
     if not config.lora.r:
-        adapters = changed(recomputed, lora={"r": 16, "alpha": 32.0})
-        yield "lora.r = 16 (adapters instead of all weights)", adapters
-    elif model.quantize != "4bit" and (parallel.engine == "torch" or parallel.zero_stage < 3):
-        for quantised in ("8bit", "4bit"):
-            if model.quantize != quantised:
-                yield f"model.quantize = '{quantised}'", changed(config, model={"quantize": quantised})
+        if not parallel.offload_optimizer:
+            yield (
+                {"parallel": {"offload_optimizer": True, "engine": "deepspeed", "zero_stage": max(stage, 1)}},
+                " (slow)",
+            )
+        yield {"lora": {"r": 16}}, " (adapters instead of all weights)"
+    else:
+        for quantised in {"none": ("8bit", "4bit"), "8bit": ("4bit",), "4bit": ()}[model.quantize]:
+            yield {"model": {"quantize": quantised}, "parallel": {"zero_stage": min(parallel.zero_stage, 2)}}, ""

@@ -75,7 +75,10 @@ def memory(shape: Architecture, config: RunConfig, *, data_parallel: int, micro_
     learns = trainable_parameters(shape, config) / tensor
     full = config.model.dtype == "fp32" or (bool(config.lora.r) and not deepspeed)
     each = 4.0 if full else 2.0
-    added_up = deepspeed and stage > 0 and config.batch.accumulation > 1 and parallel.gradients == "fp32"
+    # Micro-batches of one step on one rank, as the ranks will share them out, whatever [batch] accumulation says.
+    batch = config.batch
+    of_rank = batch.rows // data_parallel if batch.rows else batch.micro_rows * batch.accumulation
+    added_up = deepspeed and stage > 0 and of_rank > rows and parallel.gradients == "fp32"
     gradient = 4.0 if full or added_up or not deepspeed else 2.0
     # In fp32 DeepSpeed's ZeRO still copies its partition; stage 0 and the torch engine step on the weights themselves.
     master = 4.0 if not full or stage > 0 else 0.0

@@ -30,7 +30,7 @@ NO_GPU = "No GPU is named, so fit and speed are not judged: --set cluster.gpu=h1
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What is trained on: by source, and who says so."""
+    """What is trained on: by source, and who says so; nothing by source where that is not known yet."""
 
     by_source: Mapping[str, int]
     origin: str
@@ -73,7 +73,7 @@ class Plan:
     flops_per_token: float
     speed: Speed | None
     gpu_hours: tuple[float, float] | None
-    """Least, most."""
+    """Least, most; None where the tokens or the speed are not known."""
     days: tuple[float, float] | None
     checkpoint_bytes: float
     checkpoint_seconds: float
@@ -111,7 +111,7 @@ def make_plan(config: RunConfig, shape: Architecture, tokens: Tokens, *, storage
     steps = math.ceil(rows / rows_per_step) * config.data.epochs
     found = speed(shape, config, gpu) if gpu else None
     trained = rows * length * config.data.epochs
-    hours = (trained / found.high / 3600, trained / found.low / 3600) if found else None
+    hours = (trained / found.high / 3600, trained / found.low / 3600) if found and trained else None
     sizes = checkpoint_bytes(shape, config)
     made = config.model_copy(update={"batch": batch.model_copy(update={"micro_rows": micro})})
     moved = traffic(shape, made, gpu) if gpu and ranks > 1 else None
@@ -181,7 +181,7 @@ def _notes(config: RunConfig, shape: Architecture, gpu: Gpu | None, plan: Plan) 
     wanted, length = plan.tokens.sequence_length, config.data.sequence_length
     if wanted and wanted != length:
         notes.append(
-            f"The rows of {plan.tokens.origin} have {wanted:,} tokens, this run wants {length:,}: refused. "
+            f"The rows ({plan.tokens.origin}) have {wanted:,} tokens, this run wants {length:,}: refused. "
             f"Build with sequence_length = {length}, or --set data.sequence_length={wanted}."
         )
     if not config.published.sequence_length and config.published.source:
@@ -224,7 +224,7 @@ def _machine_notes(config: RunConfig, shape: Architecture, gpu: Gpu, plan: Plan)
     if config.published.layout and config.published.layout[1] > 1:
         notes.append(
             "DeepSpeed has no pipeline stage for Hugging Face models, so the seed's tensor x pipeline layout is not "
-            "copied: here it is ZeRO-3 or tensor parallelism. `medtrove export megatron --launch "
+            "copied: here it is ZeRO-3. `medtrove export megatron --launch "
             f"{config.name}` writes the shards and a launch file for Megatron-LM with the published layout."
         )
     return notes

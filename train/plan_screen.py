@@ -99,11 +99,7 @@ def _lines(plan: Plan) -> list[tuple[str, str]]:
             f"{plan.data_parallel} ranks x {plan.micro_rows} rows x {plan.accumulation} = {plan.rows_per_step:,} rows, "
             f"{plan.tokens_per_step:,} tokens",
         ),
-        (
-            "steps",
-            f"{plan.steps:,}, {plan.warmup_steps:,} of them warmup, {plan.epochs} epoch{'s' * (plan.epochs > 1)}",
-        ),
-        ("tokens", f"{plan.total_tokens:,}: {_sources(plan)}"),
+        *_token_lines(plan),
     ]
     lines += _cost_lines(plan)
     lines.append(
@@ -125,10 +121,33 @@ def _lines(plan: Plan) -> list[tuple[str, str]]:
     return lines + [("note", note) for note in plan.notes]
 
 
+def _token_lines(plan: Plan) -> list[tuple[str, str]]:
+    epochs = f"{plan.epochs} epoch{'s' * (plan.epochs > 1)}"
+    if not plan.tokens.by_source:
+        return [("steps", f"not known: {plan.tokens.origin}; {epochs}")]
+    return [
+        ("steps", f"{plan.steps:,}, {plan.warmup_steps:,} of them warmup, {epochs}"),
+        ("tokens", f"{plan.total_tokens:,}: {_sources(plan)}"),
+    ]
+
+
 def _cost_lines(plan: Plan) -> list[tuple[str, str]]:
-    if plan.speed is None or plan.gpu_hours is None or plan.days is None:
+    if plan.speed is None:
         return [("speed", "not predicted: no published figure is comparable")]
-    found, hours, days = plan.speed, plan.gpu_hours, plan.days
+    found = plan.speed
+    lines = [
+        (
+            "speed",
+            f"{found.low:,.0f} to {found.high:,.0f} tokens/s a GPU, {found.low * plan.gpus:,.0f} to "
+            f"{found.high * plan.gpus:,.0f} in all (MFU {found.mfu_low:.0%} to {found.mfu_high:.0%})",
+        ),
+        ("from", "; ".join(found.sources)),
+    ]
+    if plan.gpu_hours is None or plan.days is None:
+        least, most = (1e9 / rate / 3600 for rate in (found.high, found.low))
+        told = f"{least / plan.gpus:,.1f} to {most / plan.gpus:,.1f} hours, {least:,.0f} to {most:,.0f} GPU-hours"
+        return [*lines, ("time", f"for every 1,000,000,000 tokens trained on: {told}")]
+    hours, days = plan.gpu_hours, plan.days
     time = (
         f"{days[0]:,.1f} to {days[1]:,.1f} days"
         if days[1] >= 1
@@ -137,12 +156,7 @@ def _cost_lines(plan: Plan) -> list[tuple[str, str]]:
     ask = days[1] * SPARE
     asked = f"{ask:,.1f} days" if ask >= 1 else f"{ask * 24:,.1f} hours"
     return [
-        (
-            "speed",
-            f"{found.low:,.0f} to {found.high:,.0f} tokens/s a GPU, {found.low * plan.gpus:,.0f} to "
-            f"{found.high * plan.gpus:,.0f} in all (MFU {found.mfu_low:.0%} to {found.mfu_high:.0%})",
-        ),
-        ("from", "; ".join(found.sources)),
+        *lines,
         ("time", f"{time}, {hours[0]:,.0f} to {hours[1]:,.0f} GPU-hours; ask for {asked}, a tenth more than the most"),
     ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from mixing.template import Message
 _SHOWN = 5
 """Problems named in one message."""
 _TYPES = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+_MONSTROUS = "holds a number of thousands of digits, or lists nested thousands deep."
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""What JSON can escape and no encoder takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ def _records(text: str, where: str) -> Iterator[tuple[str, Any]]:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise _refused(where, f"is not valid JSON: {error.msg}, line {error.lineno}.") from None
+        except (ValueError, RecursionError):
+            raise _refused(where, _MONSTROUS) from None
         for number, value in enumerate(values, 1):
             yield f"record {number}", value
         return
@@ -117,6 +123,8 @@ def _records(text: str, where: str) -> Iterator[tuple[str, Any]]:
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise _refused(where, f"line {number} is not valid JSON: {error.msg}.") from None
+        except (ValueError, RecursionError):
+            raise _refused(where, f"line {number} {_MONSTROUS}") from None
         yield f"line {number}", value
 
 
@@ -134,6 +142,8 @@ def _wrong(value: Any) -> list[str]:
             found.append(f"{key} is {_type(part)}, not text")
         elif key != "input" and not part.strip():
             found.append(f"{key} is empty")
+        elif _SURROGATE.search(part):
+            found.append(f"{key} has half of a character (an unpaired surrogate)")
     return found
 
 

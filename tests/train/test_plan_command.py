@@ -55,6 +55,23 @@ def test_with_shards_their_index_says_so(tmp_path: Path, monkeypatch: pytest.Mon
         run("sample")
 
 
+def test_without_shards_and_recipe_it_still_says_whether_it_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, told = run("lora-70b")
+    said = " ".join(told.split())
+    assert code == 0
+    assert "usable: fits" in said
+    assert "steps not known: there are no shards here" in said
+    assert "for every 1,000,000,000 tokens trained on: 23.5 to 24.5 hours, 188 to 196 GPU-hours" in said
+    assert "warmup" not in said
+    code, told = run("lora-70b", "--json")
+    facts = json.loads(told)
+    assert (code, facts["gpu_hours"], facts["days"], facts["total_tokens"]) == (0, None, None, 0)
+    assert run("lora-70b-8bit", "--set", "cluster.gpu=a100-80")[0] == 1
+
+
 def test_what_does_not_fit_ends_with_1_and_says_what_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code, told = run("mellama-13b", "--set", "parallel.zero_stage=1")

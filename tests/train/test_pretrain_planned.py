@@ -31,6 +31,16 @@ def test_a_slurm_run_is_planned_and_its_job_written(tmp_path: Path) -> None:
     assert load_config(str(run / "config.toml")).cluster.account == "group"
 
 
+def test_a_layout_that_the_loop_does_not_run_is_no_job(tmp_path: Path) -> None:
+    shards = tiny_shards(tmp_path / "build", rows=40)
+    run = tmp_path / "run"
+    keys = ["parallel.tensor_parallel=2", "data.sequence_length=64", "cluster.kind=slurm"]
+    command = ["pretrain", "sample", "--shards", str(shards), "--run", str(run), "--no-submit"]
+    result = CliRunner().invoke(app, [*command, *(word for key in keys for word in ("--set", key))])
+    assert "does not yet share tensors" in str(result.exception)
+    assert not run.exists()
+
+
 def test_what_does_not_fit_is_not_started(tmp_path: Path) -> None:
     shards = tiny_shards(tmp_path, rows=40)
     with pytest.raises(CheckFailed, match=r"do not fit A100.*zero_stage = 3"):

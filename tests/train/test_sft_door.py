@@ -129,3 +129,20 @@ def test_keys_are_of_content_and_copies_have_their_own() -> None:
     assert len(set(keys)) == 4
     assert example_keys(examples[::-1], "my") == keys[:3][::-1]
     assert example_keys(examples, "other") != keys[:3]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[{"instruction": "\\ud800 Quillfeather", "output": "x"}]', "record 1: instruction has half of a character"),
+        ('{"instruction": "x", "output": "Quillfeather \\udc00"}', "line 1: output has half of a character"),
+        ("[" * 200_000, "nested thousands deep"),
+        ('{"Quillfeather": ' * 200_000, "line 1 holds a number of thousands of digits, or lists nested"),
+        ('[{"instruction": "Quillfeather", "n": ' + "1" * 5000 + "}]", "a number of thousands of digits"),
+    ],
+)
+def test_what_json_allows_and_nothing_else_does_is_refused_too(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(RecipeError) as raised:
+        read_examples(write(tmp_path, content))
+    assert said in str(raised.value)
+    assert "Quillfeather" not in str(raised.value)
