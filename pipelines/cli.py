@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from manifests.errors import BuildError, CorpusError
+from pipelines.chat_command import chat
 from pipelines.command_line import (
     BuildOption,
     JsonOption,
@@ -23,6 +24,7 @@ from pipelines.command_line import (
     screen,
     vars_of,
 )
+from pipelines.evaluate_command import evaluate
 from pipelines.export_command import export_app
 from pipelines.inspect_command import inspect
 from pipelines.sft_command import sft
@@ -51,6 +53,8 @@ app.command()(inspect)
 train_app.command()(parity)
 train_app.command("export")(train_export)
 train_app.command()(merge)
+app.command()(evaluate)
+app.command()(chat)
 train_app.command("plan")(plan_run)
 app.add_typer(train_app, name="train", no_args_is_help=True)
 app.command()(pretrain)
