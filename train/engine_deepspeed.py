@@ -21,7 +21,7 @@ from train.data import Batch
 from train.deepspeed_files import TAG, load_files, save_files
 from train.distributed import device, join, leave
 from train.engine import LossSums, StepResult, for_world
-from train.optimizer import acceptable, gated_adamw
+from train.optimizer import acceptable, gated_adamw, total_norm
 from train.sums import Running
 from train.universal import converted
 
@@ -188,7 +188,7 @@ class DeepSpeedEngine:
         import torch
 
         gradients = [w.grad for group in optimizer.param_groups for w in group["params"] if w.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients))
+        norm = float(total_norm(gradients))
         clip = self._config.optim.clip
         if clip and norm > clip:
             torch._foreach_mul_(gradients, clip / (norm + 1e-6))

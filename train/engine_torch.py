@@ -16,7 +16,7 @@ from train.config import RunConfig
 from train.data import Batch
 from train.distributed import device
 from train.engine import LossSums, StepResult
-from train.optimizer import acceptable, gated_adamw
+from train.optimizer import acceptable, gated_adamw, total_norm
 from train.sums import Running
 
 _FILE = "torch.pt"
@@ -145,7 +145,7 @@ class TorchEngine:
         gradients = [master.grad for master in self._masters.values() if master.grad is not None]
         if self._scale != 1.0:
             torch._foreach_div_(gradients, self._scale)
-        norm = torch.nn.utils.get_total_norm(gradients)
+        norm = total_norm(gradients)
         self._norm = float(norm)
         self._taken = acceptable(self._norm, self._limit)
         if self._config.model.dtype == "fp16":

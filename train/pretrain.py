@@ -101,7 +101,8 @@ def train(
 
         # ---- the loop
         stop = closing.enter_context(StopRequest(run).listening())
-        saved, validated, stopping = time.monotonic(), books.ledger.tokens, False
+        saved, validated = time.monotonic(), books.ledger.tokens
+        asked, stopping = 0.0, _enough(config, books)
         run_steps = prefetched(
             all_steps(
                 shards,
@@ -116,7 +117,7 @@ def train(
             )
         )
         closing.callback(run_steps.close)
-        for epoch, begin, batches in run_steps:
+        for epoch, begin, batches in () if stopping else run_steps:
             books.data_is_here()
             seed_step(config.run.seed, books.step, engine.rank)
             # One reduction says what the step holds on all ranks, whether one was asked to stop, and rank 0's clock.
@@ -136,8 +137,7 @@ def train(
             if (every := config.run.validate_every_tokens) and books.ledger.tokens // every > validated // every:
                 look_at_held_out()
                 validated = books.ledger.tokens
-            enough = 0 < config.run.stop_at_tokens <= books.ledger.tokens
-            stopping = bool(asked) or enough
+            stopping = bool(asked) or _enough(config, books)
             if stopping or due_now or (config.run.save_steps and books.step % config.run.save_steps == 0):
                 save()
                 saved = time.monotonic()
@@ -148,7 +148,8 @@ def train(
         code = 0
         if stopping:
             code = EXIT_STOPPED if asked else 0
-            books.screen.say(f"Stopped after step {books.step:,} with a checkpoint; the same command goes on from it.")
+            further = "the same command goes on from it" if asked else "it goes on with a greater run.stop_at_tokens"
+            books.screen.say(f"Stopped after step {books.step:,} with a checkpoint; {further}.")
         else:
             save()
             look_at_held_out()
@@ -161,6 +162,10 @@ def train(
         if first and code == EXIT_STOPPED:
             code = mark_stopped(run, stop.received or "asked on another rank")
     return code
+
+
+def _enough(config: RunConfig, books: Books) -> bool:
+    return 0 < config.run.stop_at_tokens <= books.ledger.tokens
 
 
 def _state(
@@ -244,6 +249,8 @@ def _train(given: argparse.Namespace) -> int:
 
     config = load_config(given.config)
     shards = as_tainted(open_shards(given.shards), config)
+    if shards.restricted:
+        os.umask(0o077)  # also of what third parties write, from the moment they open it
     return train(
         config,
         Path(given.run_folder),

@@ -24,6 +24,11 @@ class ProgressLine:
         self._live: Live | None = None
         self._said = 0.0
 
+    @property
+    def on_terminal(self) -> bool:
+        """Whether somebody looks at it now; else it is a log, which is kept and passed on."""
+        return self._console is not None and self._console.is_terminal
+
     def say(self, sentence: object) -> None:
         """One sentence that stays."""
         if self._console is not None:

@@ -31,7 +31,8 @@ def write_sentence(config: RunConfig, run: Path, shards: Shards, engine: Engine,
     prompt = ([known["bos_id"]] if known["bos"] else []) + ids
     text = config.run.generate + tokenizer.decode(_continued(engine, prompt, config, known["eos_id"]))
     if engine.rank == 0:
-        books.screen.say(text)
+        in_log = shards.restricted and not books.screen.on_terminal
+        books.screen.say(f"Restricted, so not for a log: the sentence is in {run / SENTENCE}." if in_log else text)
         store = Store(run, mode=0o600 if shards.restricted else None)
         store.write_json(SENTENCE, {"prompt": config.run.generate, "text": text, "step": books.step})
 

@@ -94,6 +94,9 @@ def test_a_run_stopped_early_goes_on_and_is_the_run_it_would_have_been(tmp_path:
     assert 0 < half < 6
     assert json.loads((parts / "consumed.json").read_bytes())["closed"] is False
     assert "rows were consumed" in medtrove("train", "audit", "--run", str(parts), code=1)
+    again = medtrove(*given, "--run", str(parts), "--set", "run.stop_at_tokens=1500")
+    assert "goes on with a greater run.stop_at_tokens" in again
+    assert len(steps_of(parts)) == half
     medtrove(*given, "--run", str(parts))
     keys = ("step", "epoch", "first_row", "loss", "gnorm", "lr", "tokens", "consumed")
     # To the last bit: the same world, from a checkpoint in the middle of an epoch.
