@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import RecipeError
+from train.distributed import device
 
 
 def run_tasks(
@@ -39,7 +40,8 @@ def run_tasks(
         raise RecipeError(
             f"the harness has no task {unknown[0]!r}.", where="--tasks", fix="`lm_eval ls tasks` names them."
         )
-    model = HFLM(pretrained=str(folder), dtype={"bf16": "bfloat16", "fp32": "float32"}[dtype])
+    # Its own default is CUDA, also where torch has none.
+    model = HFLM(pretrained=str(folder), dtype={"bf16": "bfloat16", "fp32": "float32"}[dtype], device=str(device()))
     found = simple_evaluate(
         model=model, tasks=list(tasks), task_manager=manager, limit=limit or None, log_samples=False, bootstrap_iters=0
     )

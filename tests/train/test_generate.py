@@ -46,6 +46,8 @@ def test_sampling_comes_from_the_seed_and_ends_with_the_positions(tmp_path: Path
     one = continued(model, [5, 9], ends=[], most=10, temperature=2.0, seed=1)
     assert one == continued(model, [5, 9], ends=[], most=10, temperature=2.0, seed=1)
     assert one != continued(model, [5, 9], ends=[], most=10, temperature=2.0, seed=2)
+    greedy = continued(model, [5, 9], ends=[], most=10)
+    assert continued(model, [5, 9], ends=[], most=10, temperature=1e-4) == greedy != one
     assert len(continued(model, [5] * 60, ends=[], most=10)) == 4, "the model has 64 positions"
     with pytest.raises(RecipeError, match="64 positions"):
         continued(model, [5] * 64, ends=[], most=1)
