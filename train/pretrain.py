@@ -21,6 +21,7 @@ from typing import Any
 from manifests.errors import BuildError, CorpusError
 from mixing.reader import Shards, open_shards
 from train.agreement import FailedElsewhere, together
+from train.apart import check_unknown_family
 from train.books import Books
 from train.checkpoint import CHECKPOINTS, ENGINE, TrainState, locked, prune, save_checkpoint, step_name
 from train.config import RunConfig, load_config
@@ -75,6 +76,7 @@ def train(
 
         # ---- model, optimizer, books
         engine = make_engine(config, build, n_sources=len(shards.sources))
+        check_unknown_family(engine.module, vocabulary=shards.index["tokenizer"]["vocab_size"])
         if found:
             scratch = run / CHECKPOINTS / f"{step_name(found.state.step)}.universal"
             engine.load(found.checkpoint / ENGINE, saved_world=found.state.world, scratch=scratch)

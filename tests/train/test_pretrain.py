@@ -165,3 +165,16 @@ def test_a_model_that_computes_nothing_finite_is_not_trained(tmp_path: Path) -> 
     (tmp_path / "small.json").write_text(json.dumps(SMALL | {"rms_norm_eps": -1.0}))
     assert "the loss on held-out rows is nan at step 0" in only_sentence(medtrove(*given, code=1))
     assert not steps_of(run)
+
+
+def test_a_family_whose_documents_would_see_each_other_is_not_trained(tmp_path: Path) -> None:
+    """Lfm2's convolutions run over the row, whatever attention does."""
+    tiny_shards(tmp_path, rows=3)
+    run = tmp_path / "run"
+    given = ["pretrain", "sample", "--shards", str(tmp_path), "--run", str(run), *settings(tmp_path, *TORCH)]
+    shape = SMALL | {"model_type": "lfm2", "layer_types": ["conv", "full_attention"]}
+    (tmp_path / "small.json").write_text(json.dumps(shape))
+    assert "changes with the document before it" in only_sentence(medtrove(*given, code=2))
+    assert not (run / "metrics.jsonl").exists()
+    (tmp_path / "small.json").write_text(json.dumps(SMALL | {"model_type": "olmo2"}))
+    medtrove(*given)
