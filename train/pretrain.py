@@ -240,9 +240,19 @@ def guarded(work: Callable[[], int]) -> int:
             )
         )
     except RuntimeError as error:
-        if not lost_peers(error):
+        if lost_peers(error):
+            return EXIT_LOST
+        if type(error).__name__ != "OutOfMemoryError" and "DefaultCPUAllocator" not in str(error):
             raise
-        return EXIT_LOST
+        return report(
+            BuildError(
+                f"memory ran out: {' '.join(str(error).split())[:200]}.",
+                where="[batch] micro_rows",
+                why="What the run has saved is untouched.",
+                fix="Halve micro_rows (the rows of a step stay), set model.recompute = 'full' or a higher ZeRO stage; "
+                "`medtrove train plan` says what fits.",
+            )
+        )
 
 
 def _train(given: argparse.Namespace) -> int:

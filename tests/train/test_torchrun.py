@@ -74,3 +74,28 @@ def test_a_full_disk_is_a_sentence(capsys: pytest.CaptureFixture[str], monkeypat
 
     assert pretrain.guarded(fails) == 2
     assert capsys.readouterr().err.startswith("medtrove: /run/metrics.jsonl: No space left on device.")
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch's."""
+
+
+@pytest.mark.slow
+def test_memory_that_ran_out_is_a_sentence_and_other_faults_are_not_hidden(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from train import pretrain
+
+    monkeypatch.delenv("TORCHELASTIC_ERROR_FILE", raising=False)
+
+    def fails(error: RuntimeError) -> int:
+        raise error
+
+    out_of_memory = OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    assert pretrain.guarded(lambda: fails(out_of_memory)) == 2
+    assert "memory ran out: CUDA out of memory." in capsys.readouterr().err
+    lost = RuntimeError("[../third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+    assert pretrain.guarded(lambda: fails(lost)) == EXIT_LOST
+    with pytest.raises(RuntimeError, match="mat1"):
+        pretrain.guarded(lambda: fails(RuntimeError("mat1 and mat2 shapes cannot be multiplied")))
