@@ -23,7 +23,7 @@ from mixing.reader import INDEX, Shards, open_shards
 from mixing.template import Template, template
 from mixing.tokenize import Encoder
 from train.config import RunConfig, load_config, parse_config
-from train.sft_conflicts import Wishes, check_wishes
+from train.sft_conflicts import Wishes, check_adapters, check_wishes
 from train.sft_door import read_examples
 from train.sft_rows import SHARDS, Lesson, check_shards, facts_json, source_name, write_rows
 from train.sft_tokenizer import FILE, ChatTokenizer, base_tokenizer, chat_tokenizer
@@ -53,6 +53,7 @@ def prepare(wishes: Wishes, run: str = "") -> Prepared:
     """
     check_wishes(wishes)
     config = load_config(wishes.preset_name(), wishes.keys())
+    check_adapters(wishes, config.lora.r)
     given = None if config.sft.data else open_shards(shards_folder(config.data.shards))
     form = _form(config, given, asked=wishes.template)
     length = given.sequence_length if given else max(config.data.sequence_length, config.sft.max_length)

@@ -83,6 +83,7 @@ class Wishes:
 
 def check_wishes(wishes: Wishes) -> None:
     """RecipeError for the first conflict between options, whatever the preset."""
+    check_adapters(wishes, wishes.lora_r)
     _refuse(
         [
             (
@@ -125,18 +126,27 @@ def check_wishes(wishes: Wishes) -> None:
                 "Leave them out, or build the shards with other settings.",
             ),
             (
-                wishes.lora_r == 0
-                and (wishes.lora_alpha is not None or wishes.lora_dropout is not None or bool(wishes.lora_targets)),
-                "--lora-alpha, --lora-dropout or --lora-targets with --lora-r 0.",
-                "Rank 0 trains all weights and no adapter.",
-                "Give --lora-r 8, or leave the others out.",
-            ),
-            (
                 bool(wishes.data) and not wishes.model and not wishes.preset,
                 "no model is named.",
                 "--data says what to learn, and something has to learn it.",
                 "Add --model FOLDER (a Hugging Face checkpoint) or a preset: medtrove sft PRESET --data FILE.",
             ),
+        ]
+    )
+
+
+def check_adapters(wishes: Wishes, rank: int | None) -> None:
+    """RecipeError for wishes about adapters where there will be none; `rank` is that of the configuration."""
+    asked = wishes.lora_alpha is not None or wishes.lora_dropout is not None or bool(wishes.lora_targets)
+    whose = "--lora-r 0" if wishes.lora_r == 0 else "a configuration whose lora.r is 0"
+    _refuse(
+        [
+            (
+                asked and rank == 0,
+                f"--lora-alpha, --lora-dropout or --lora-targets with {whose}.",
+                "Rank 0 trains all weights and no adapter.",
+                "Give --lora-r 8, or leave the others out.",
+            )
         ]
     )
 

@@ -75,6 +75,13 @@ def test_eight_bit_is_refused_where_the_preset_has_no_adapter() -> None:
         load_config("sft-sample", Wishes(load_8bit=True).keys())
 
 
+@pytest.mark.parametrize("wish", [{"lora_alpha": 3.0}, {"lora_dropout": 0.1}, {"lora_targets": ("q_proj",)}])
+def test_adapter_settings_are_refused_where_the_preset_has_no_adapter(wish: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"whose lora\.r is 0\. .* Give --lora-r 8"):
+        prepare(Wishes(**wish), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_every_option_is_a_key_of_the_configuration() -> None:
     wishes = Wishes(
         preset="sft",
