@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from pipelines.command_line import JsonOption, print_json, screen
@@ -33,11 +34,13 @@ def sft(
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bf16.")] = False,
     tf32: Annotated[bool, typer.Option("--tf32", help="TensorFloat-32 for what stays fp32.")] = False,
     load_8bit: Annotated[bool, typer.Option("--load-8bit", help="Hold the frozen base in 8 bits.")] = False,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1)] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Times over the rows.")] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")] = None,
     lora_r: Annotated[int | None, typer.Option("--lora-r", min=0, help="Rank; 0 trains all weights.")] = None,
-    lora_alpha: Annotated[float | None, typer.Option("--lora-alpha")] = None,
-    lora_dropout: Annotated[float | None, typer.Option("--lora-dropout")] = None,
+    lora_alpha: Annotated[
+        float | None, typer.Option("--lora-alpha", help="Scale; adapters count alpha / rank.")
+    ] = None,
+    lora_dropout: Annotated[float | None, typer.Option("--lora-dropout", help="Of what adapters are given.")] = None,
     lora_targets: Annotated[
         list[str] | None, typer.Option("--lora-targets", help="A module's name or all-linear; may be repeated.")
     ] = None,
@@ -104,8 +107,9 @@ def sft(
     code = launch("train.pretrain", [*arguments, "--resume", resume], n_ranks=n_ranks, run=folder)
     if as_json and code == 0:
         print_json(read_run(folder) | {"rows": prepared.facts, "consumed": read_consumed(folder), **_answers(folder)})
-    elif code == 0:
-        screen().print(f"Done: {folder}/checkpoints; tokenizer and template: {folder}/tokenizer.", highlight=False)
+    elif code == 0 and read_consumed(folder)["closed"]:
+        told = f"Done: {folder}/checkpoints; tokenizer and template: {folder}/tokenizer."
+        screen().print(told, highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(code)
 
 
@@ -114,7 +118,7 @@ def render_prepared(console: Console, prepared: Prepared, n_ranks: int) -> None:
     from train.sft import shown_rows
 
     config, rows = prepared.config, prepared.shards
-    console.print(f"[bold]{config.name}[/bold]: {config.description}", highlight=False)
+    console.print(f"[bold]{config.name}[/bold]: {escape(config.description)}", highlight=False)
     for side, facts in prepared.facts.items():
         told = [f"{facts['conversations']:,} conversations"] if "conversations" in facts else []
         told += [f"{facts['rows']:,} rows of {rows.sequence_length:,}"]
@@ -127,7 +131,7 @@ def render_prepared(console: Console, prepared: Prepared, n_ranks: int) -> None:
     console.print(
         f"  template {config.sft.template}, {adapter}"
         + (f", {len(added)} new tokens" if added else "")
-        + f"; {n_ranks} rank{'s' if n_ranks > 1 else ''}; run {prepared.run}"
+        + f"; {n_ranks} rank{'s' if n_ranks > 1 else ''}; run {escape(str(prepared.run))}"
         + (" (restricted: no conversation is shown)" if rows.restricted else ""),
         highlight=False,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from manifests.errors import CheckFailed
 from pipelines.command_line import JsonOption, print_json, screen
@@ -73,7 +75,7 @@ def pretrain(
             print_json({"run": str(folder), "script": str(script), "job": job})
         else:
             told = f"Submitted as {job}; it goes on by itself until it is complete: {folder}" if job else str(script)
-            screen().print(told, highlight=False)
+            screen().print(told, highlight=False, markup=False)
         return
     check_needs(config)
     n_ranks = ranks or local_ranks(config)
@@ -81,18 +83,19 @@ def pretrain(
     if not as_json:
         tokens = opened.index["totals"]["tokens"]
         screen().print(
-            f"[bold]{config.name}[/bold]: {config.description}\n"
+            f"[bold]{config.name}[/bold]: {escape(config.description)}\n"
             f"{tokens:,} tokens in {len(opened):,} rows of {opened.sequence_length:,}, {config.data.epochs} epoch"
-            f"{'s' if config.data.epochs > 1 else ''}; {n_ranks} rank{'s' if n_ranks > 1 else ''}; run {folder}"
-            + (" (restricted)" if opened.restricted else ""),
+            f"{'s' if config.data.epochs > 1 else ''}; {n_ranks} rank{'s' if n_ranks > 1 else ''}; "
+            f"run {escape(str(folder))}" + (" (restricted)" if opened.restricted else ""),
             highlight=False,
         )
     arguments = ["--config", str(folder / CONFIG), "--shards", str(opened.folder), "--run-folder", str(folder)]
     code = launch("train.pretrain", [*arguments, "--resume", resume], n_ranks=n_ranks, run=folder)
     if as_json and code == 0:
         print_json(read_run(folder) | {"consumed": read_consumed(folder)})
-    elif code == 0:
-        screen().print(f"Done: {folder}/checkpoints; `medtrove train audit --run {folder}` closes the books.")
+    elif code == 0 and read_consumed(folder)["closed"]:
+        told = f"Done: {folder}/checkpoints; `medtrove train audit --run {shlex.quote(str(folder))}` counts again."
+        screen().print(told, highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,13 +60,21 @@ def _unbuilt(config: RunConfig) -> Tokens | None:
 
 
 def _built(config: RunConfig) -> bool:
+    """Whether there are shards to plan for. The latest build counts if it is one of the preset's recipe, or length."""
     from manifests.errors import BuildError
+    from mixing.reader import open_shards
     from train.run_folder import find_shards
 
     try:
-        return find_shards(config.data.shards).is_dir()
+        folder = find_shards(config.data.shards)
     except BuildError:
         return False
+    if config.data.shards != "latest":
+        return True
+    if config.data.recipe:
+        facts = folder.parent / "corpus.json"
+        return facts.is_file() and json.loads(facts.read_bytes()).get("name") == config.data.recipe
+    return open_shards(folder).sequence_length == config.data.sequence_length
 
 
 def tokens_of_recipe(name: str) -> Tokens:

@@ -138,8 +138,15 @@ def logits(shape: Architecture, config: RunConfig, rows: int) -> float:
 
 
 def checkpoint_bytes(shape: Architecture, config: RunConfig) -> float:
-    """Of one checkpoint: weight 2, master 4, moments 8 by parameter that learns; a frozen base is not in it."""
-    return 14.0 * trainable_parameters(shape, config)
+    """Of one checkpoint: what the engine keeps of every parameter that learns; a frozen base is not in it.
+
+    DeepSpeed: weight 2, fp32 master 4, moments 8; in fp32 the weight has 4, and stage 0 no second copy of it. The torch
+    engine's weights are the fp32 ones: 4 and 8.
+    """
+    deepspeed = config.parallel.engine == "deepspeed"
+    full = config.model.dtype == "fp32" or not deepspeed
+    master = 4.0 if deepspeed and not (full and config.parallel.zero_stage == 0) else 0.0
+    return ((4.0 if full else 2.0) + master + 8.0) * trainable_parameters(shape, config)
 
 
 def _buffers(shape: Architecture, config: RunConfig, data_parallel: int) -> float:

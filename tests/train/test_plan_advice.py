@@ -61,3 +61,15 @@ def test_what_is_better_than_exposed_traffic_is_first_of_all_what_this_loop_runs
     assert f"{other.traffic.ratio:.2f}" == "0.41"
     with pytest.raises(RecipeError, match="does not yet share tensors"):
         check_runs(load_config("meditron-70b", ["parallel.zero_stage=1", "parallel.tensor_parallel=8"]))
+
+
+def test_a_checkpoint_has_the_size_that_was_measured() -> None:
+    # Files of runs of `sample` in fp32: with DeepSpeed on two ranks, and of `sft-sample` with the torch engine.
+    plan = planned("sample")
+    assert plan.checkpoint_bytes == 16 * plan.parameters
+    assert pytest.approx(16, rel=0.005) == 28_436_543 / 1_774_720
+    alone = planned("sample", "parallel.engine=torch")
+    assert alone.checkpoint_bytes == 12 * alone.parameters
+    assert pytest.approx(12, rel=0.005) == 21_345_622 / 1_774_976
+    assert planned("1b-1gpu").checkpoint_bytes == 12 * planned("1b-1gpu").parameters
+    assert planned("8b-1gpu").checkpoint_bytes == 14 * planned("8b-1gpu").parameters

@@ -55,6 +55,21 @@ def test_with_shards_their_index_says_so(tmp_path: Path, monkeypatch: pytest.Mon
         run("sample")
 
 
+def test_a_latest_build_of_another_recipe_or_length_is_not_what_is_planned_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shards = tiny_shards(tmp_path / "build" / "builds" / "sample@1", rows=40, length=64)
+    (tmp_path / "build" / "latest").write_text("builds/sample@1\n")
+    (shards.parent / "corpus.json").write_text('{"name": "sample"}')
+    assert json.loads(run("mellama-70b", "--json")[1])["total_tokens"] == 129_000_000_000
+    assert json.loads(run("lora-70b", "--json")[1])["total_tokens"] == 0
+    (shards.parent / "corpus.json").write_text('{"name": "me-llama-129b"}')
+    index = json.loads((shards / "index.json").read_text())
+    found = json.loads(run("mellama-70b", "--json")[1])
+    assert found["tokens"]["by_source"] == index["totals"]["tokens_by_source"]
+
+
 def test_without_shards_and_recipe_it_still_says_whether_it_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,10 +86,14 @@ def test_every_token_is_consumed_once_an_epoch_and_the_books_say_so(tmp_path: Pa
 
 def test_a_run_stopped_early_goes_on_and_is_the_run_it_would_have_been(tmp_path: Path) -> None:
     tiny_shards(tmp_path, rows=23)
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole, parts = tmp_path / "whole run [1]", tmp_path / "parts"
     given = ["pretrain", "sample", "--shards", str(tmp_path), *settings(tmp_path)]
-    medtrove(*given, "--run", str(whole))
-    medtrove(*given, "--run", str(parts), "--set", "run.stop_at_tokens=1500")
+    said = medtrove(*given, "--run", str(whole))
+    assert said.replace("\n", " ").count("whole run [1]") >= 3  # a console takes [1] for its own
+    assert f"--run '{whole}'" in said
+    stopped = medtrove(*given, "--run", str(parts), "--set", "run.stop_at_tokens=1500")
+    assert "Stopped after step" in stopped
+    assert "Done" not in stopped
     half = len(steps_of(parts))
     assert 0 < half < 6
     assert json.loads((parts / "consumed.json").read_bytes())["closed"] is False

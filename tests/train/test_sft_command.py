@@ -25,6 +25,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def launch(module: str, arguments: list[str], *, n_ranks: int, run: Path) -> int:
         calls.append((module, arguments, n_ranks, run))
+        (run / "consumed.json").write_text('{"closed": true}')  # as a run that came to its end
+        (run / "consumed.json").chmod(0o600)
         return 0
 
     monkeypatch.setattr(train.launch, "launch", launch)
