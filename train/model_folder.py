@@ -38,10 +38,20 @@ def appearing(output: Path, *, restricted: bool) -> Iterator[Path]:
         yield partial
         if restricted:
             make_private(partial)
+        else:
+            _as_open_as_the_folder(partial)
         partial.rename(output)  # over an empty folder too
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _as_open_as_the_folder(folder: Path) -> None:
+    # safetensors writes 0600, and a group that may read the folder would find all but the weights.
+    readable = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(readable)
 
 
 def empty_model(config: RunConfig, tokenizer: Mapping[str, Any], *, rows: int = 0) -> Any:

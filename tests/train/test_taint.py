@@ -12,6 +12,7 @@ from tiny_shards import tiny_shards
 from manifests.errors import RecipeError
 from mixing.reader import open_shards
 from train.config import load_config
+from train.model_folder import appearing
 from train.taint import (
     AGREEMENT,
     as_tainted,
@@ -164,3 +165,19 @@ def test_private_goes_all_the_way_down(tmp_path: Path) -> None:
         0o700,
         0o600,
     ]
+
+
+def test_an_open_folder_is_readable_as_a_whole(tmp_path: Path) -> None:
+    with appearing(tmp_path / "out", restricted=False) as partial:
+        (partial / "model.safetensors").write_bytes(b"weights")
+        (partial / "model.safetensors").chmod(0o600)
+    readable = (tmp_path / "out").stat().st_mode & 0o666
+    assert (tmp_path / "out" / "model.safetensors").stat().st_mode & 0o777 == readable
+    assert readable & 0o044, "the umask of the tests lets others read"
+
+
+def test_a_restricted_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    with appearing(tmp_path / "out", restricted=True) as partial:
+        (partial / "model.safetensors").write_bytes(b"weights")
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "out" / "model.safetensors").stat().st_mode & 0o777 == 0o600
