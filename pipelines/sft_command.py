@@ -115,6 +115,7 @@ def sft(
 
 def render_prepared(console: Console, prepared: Prepared, n_ranks: int) -> None:
     """What will be learned: counts of each side, and three conversations in colour, what is learned in green."""
+    from train.progress import visible
     from train.sft import shown_rows
 
     config, rows = prepared.config, prepared.shards
@@ -138,7 +139,7 @@ def render_prepared(console: Console, prepared: Prepared, n_ranks: int) -> None:
     for pieces in shown_rows(prepared):
         line = Text("  ")
         for text, learned in pieces:
-            line.append(text.replace("\n", "\n  "), style="bold green" if learned else "dim")
+            line.append(visible(text).replace("\n", "\n  "), style="bold green" if learned else "dim")
         console.print(line)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -9,8 +10,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 SECONDS = 10.0
 """Between lines where there is no terminal."""
+
+
+def visible(text: str) -> str:
+    """The text with control characters written out, lines and tabs kept: those of a terminal could clear or retitle it.
+
+    What a file of conversations holds and what a model generates is not ours.
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class ProgressLine:
@@ -32,7 +42,8 @@ class ProgressLine:
     def say(self, sentence: object) -> None:
         """One sentence that stays."""
         if self._console is not None:
-            self._console.print(sentence, highlight=False, markup=False)
+            said = visible(sentence) if isinstance(sentence, str) else sentence
+            self._console.print(said, highlight=False, markup=False)
 
     def step(self, record: dict[str, Any], *, rows_left: int, rows: int) -> None:
         """Show a step as `metrics.jsonl` has it."""

@@ -67,6 +67,18 @@ def test_restricted_conversations_are_counted_and_not_shown(tmp_path: Path, star
             assert "Quillfeather" not in path.read_text(encoding="utf-8")
 
 
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path: Path, started: list[Any]) -> None:
+    data = tmp_path / "odd.jsonl"
+    data.write_text(
+        json.dumps({"instruction": "Clear\x1b[2J\x9b2J it?\tNow?", "output": "Title\x1b]0;x\x07\r."}) + "\n"
+    )
+    result = CliRunner().invoke(app, ["sft", "sft-sample", "--data", str(data), "--run", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    assert "Clear\\x1b[2J\\x9b2J it?" in result.output
+    assert "Title\\x1b]0;x\\x07\\x0d." in result.output
+    assert not set(result.output) & set("\x1b\x9b\x07\r")
+
+
 def test_more_ranks_take_the_engine_of_many(tmp_path: Path, started: list[Any]) -> None:
     result = CliRunner().invoke(app, ["sft", "--run", str(tmp_path / "run"), "--ranks", "2"])
     assert result.exit_code == 0, result.output
