@@ -12,6 +12,7 @@ import typer
 from manifests.errors import RecipeError
 from pipelines.command_line import JsonOption, print_json
 from pipelines.evaluate_command import KindOption, ModelArgument
+from train.progress import visible
 
 
 def chat(
@@ -82,4 +83,4 @@ def _talk(question: str, answer: Callable[[str], str], *, as_json: bool) -> None
         if as_json:
             print_json({"question": text, "answer": said})
         else:
-            typer.echo(said.strip())
+            typer.echo(visible(said.strip()))
