@@ -12,7 +12,6 @@ import typer
 from manifests.errors import RecipeError
 from pipelines.command_line import JsonOption, print_json
 from pipelines.evaluate_command import KindOption, ModelArgument
-from train.progress import visible
 
 
 def chat(
@@ -75,6 +74,8 @@ def chat(
 
 def _talk(question: str, answer: Callable[[str], str], *, as_json: bool) -> None:
     """One question, or each line of the input on its own: there is no memory of the ones before."""
+    from train.progress import visible
+
     asked = [question] if question else (line.rstrip("\n") for line in sys.stdin)
     for text in asked:
         if not text.strip():
