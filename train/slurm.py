@@ -230,7 +230,7 @@ export TORCH_NCCL_ASYNC_ERROR_HANDLING=1 TORCH_FR_BUFFER_SIZE=2000 PYTORCH_CUDA_
 
 # SLURM_PROCID, the node's number, is known on the node alone: expanded there, not here.
 ranks() {{
-  srun --wait=60 --kill-on-bad-exit=1 bash -c 'exec "$PYTHON" -m torch.distributed.run --nnodes="$SLURM_NNODES" \
+  srun --wait=60 --kill-on-bad-exit=1 bash -c 'exec "$PYTHON" -m train.torchrun --nnodes="$SLURM_NNODES" \
     --nproc-per-node={ranks} --node-rank="$SLURM_PROCID" --master-addr="$MASTER_ADDR" --master-port="$MASTER_PORT" \
     --max-restarts=0 --tee 3 --log-dir "$RUN/logs" "$@"' ranks "$@"
 }}

@@ -83,7 +83,9 @@ def test_a_signal_is_not_lost_on_ranks_that_clean_up_first(tmp_path: Path, monke
         while not file.exists():
             time.sleep(0.01)
         file.unlink()  # as a run that starts does with what an earlier process may have left
+        given_up = time.monotonic() + 60
         while not file.exists():
+            assert time.monotonic() < given_up
             time.sleep(0.01)
         (file.parent / {STOPPED!r}).touch()
     """

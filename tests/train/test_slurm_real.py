@@ -73,7 +73,7 @@ def test_a_saved_job_is_queued_again_a_dead_one_followed_and_a_complete_one_ends
     assert [start.split()[0] for start in starts[:2]] == ["1", "2"]
     assert shlex.split(starts[0].replace("'", r"\'").replace('"', r"\""))[1:4] == [
         "-m",
-        "torch.distributed.run",
+        "train.torchrun",
         "--nnodes=1",
     ]
     assert starts[0].endswith("--resume auto")
