@@ -2,7 +2,7 @@
 
 No number, comparator, unit, bracket or table cell changes: `numeric_tokens(clean(x)) == numeric_tokens(x)`, and
 `clean(clean(x)) == clean(x)`. Every edit is counted by its name. Text from a wrong decoding (`â€“`) is repaired line by
-line, and only where the repair leaves the numeric tokens of the line as they were.
+line, and only where the repair leaves the numeric tokens and the micro units of the line as they were.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 # The lead byte of a UTF-8 sequence, read as Latin-1 or Windows-1252, before what a continuation byte becomes.
 _MOJIBAKE = re.compile("[ÂÃÄÅÎÏÐÑâï][\x80-\xbfŒœŠšŽžŸƒˆ˜–—‘’‚“”„†‡•…‰‹›€™¢-¿]")
 _BROKEN_WORD = re.compile(rf"\S*{_MOJIBAKE.pattern}\S*")
+# The micro sign of a unit is the last byte of two letters too: `Åµg` may be written so, and is no `ŵg`.
+_MICRO = re.compile(r"[µμ](?=(?:g|l|L|m|M|mol|s|U|IU|kat|V|A|Sv|Gy)(?![^\W\d_]))")
 
 # A word broken at the end of a line, with what stands at its second part, and the space after that.
 _BROKEN = re.compile(r"(?<![^\s(])([A-Za-z]+[a-z])-\n([a-z]{2,}[^\s-]*)(?![^\s])( ?)")
@@ -54,7 +56,8 @@ def _repaired(line: str, edits: Counter[str]) -> str:
     # Its guess at a space that was a byte of a sign (`â¥ 5`, `â€ 5`) takes the space, and makes another sign.
     if _spaces(repaired) < _spaces(line):
         repaired = _BROKEN_WORD.sub(lambda found: ftfy.fix_encoding(found[0]), line)
-    if repaired == line or numeric_tokens(repaired) != numeric_tokens(line):
+    unit_lost = len(_MICRO.findall(repaired)) < len(_MICRO.findall(line))
+    if repaired == line or unit_lost or numeric_tokens(repaired) != numeric_tokens(line):
         edits["mojibake_refused"] += 1
         return line
     edits["mojibake"] += 1
@@ -222,4 +225,4 @@ def clean_rule(*, quotes: Quotes = "keep", hyphenation: Hyphenation = "keep", re
     return rule
 
 
-clean_rule.version = 4  # type: ignore[attr-defined]
+clean_rule.version = 5  # type: ignore[attr-defined]

@@ -249,6 +249,7 @@ _BETWEEN = st.sampled_from(["", " ", "  ", "   ", "\n", "\u00a0", "-\n", "\u200b
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(_FRAGMENTS), _BETWEEN)).map(lambda parts: "".join(map("".join, parts))))
 @example("1½")
+@example("Åµg")
 @example("Na   140   133-145\nK    3.1    L")
 def test_no_fragment_of_a_real_note_changes_its_value(text: str) -> None:
     once = clean(text, hyphenation="join", repeated_lines=3)[0]

@@ -67,14 +67,14 @@ def read(source: str, folder: Path, xml: bytes = XML, **options: Any) -> Documen
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_source_of_jats_drops_keeps_or_writes_out_citations(source: str, tmp_path: Path) -> None:
-    # The references of the sample world have no titles, so `bib_ref` has nothing to write.
     texts: dict[str, str] = {}
     for how in HOW:
         found = read(source, tmp_path, citations=how)
         texts[how] = found.text
         # The reader's own text: a source adds and takes nothing.
         assert found.text == jats.parse(XML, how)[0].text
-        assert bool(found.counts.get("extract.citation_marks")) == (how != "keep")
+        assert bool(found.counts.get("extract.citation_marks")) == (how == "drop")
+        assert bool(found.counts.get("extract.marks_written")) == (how == "bib_ref")
     assert texts["drop"] == read(source, tmp_path).text
     assert "[1]" in texts["keep"]
     assert "[1]" not in texts["drop"] + texts["bib_ref"]
