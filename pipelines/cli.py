@@ -13,20 +13,11 @@ from rich.console import Console
 
 from manifests.errors import BuildError, CorpusError
 from pipelines.chat_command import chat
-from pipelines.command_line import (
-    BuildOption,
-    JsonOption,
-    OutOption,
-    RecipeArgument,
-    opened,
-    plan_for,
-    print_json,
-    screen,
-    vars_of,
-)
+from pipelines.command_line import JsonOption, OutOption, RecipeArgument, opened, plan_for, print_json, screen
 from pipelines.evaluate_command import evaluate
 from pipelines.export_command import export_app
 from pipelines.inspect_command import inspect
+from pipelines.read_commands import explain, list_, report, show, verify
 from pipelines.sft_command import sft
 from pipelines.sources_command import sources_app
 from pipelines.text_command import text
@@ -44,21 +35,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(sources_app, name="sources", invoke_without_command=True)
-app.add_typer(export_app, name="export", no_args_is_help=True)
-app.command()(text)
-app.add_typer(tokenizer_app, name="tokenizer")
-app.command()(train_tokenizer)
-app.command()(inspect)
-train_app.command()(parity)
-train_app.command("export")(train_export)
-train_app.command()(merge)
-app.command()(evaluate)
-app.command()(chat)
-train_app.command("plan")(plan_run)
-app.add_typer(train_app, name="train", no_args_is_help=True)
-app.command()(pretrain)
-app.command()(sft)
 
 
 @app.command()
@@ -138,90 +114,6 @@ def plan(
         check_outlook(render_plan(screen(), planned))
 
 
-@app.command()
-def verify(
-    build: BuildOption = "",
-    fast: Annotated[bool, typer.Option("--fast", help="Sizes and counts only; shards are not read.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Recount everything a build says about itself; exit 1 on any lie."""
-    from manifests.verify import verify as verify_build
-    from pipelines.summary import render_checks
-
-    store = opened(build)
-    checks = verify_build(store, fast=fast)
-    if as_json:
-        print_json([vars_of(check) for check in checks])
-    else:
-        render_checks(screen(), store, checks)
-    if not all(check.ok for check in checks):
-        raise typer.Exit(1)
-
-
-@app.command()
-def explain(doc_id: str, build: BuildOption = "", as_json: JsonOption = False) -> None:
-    """Tell the whole life of one document: source, rules, duplicates, fate, place in the shards."""
-    from manifests.explain import explain as explain_document
-    from manifests.explain import render_explain
-
-    found = explain_document(opened(build), doc_id)
-    print_json(found) if as_json else screen().print(render_explain(found))
-
-
-@app.command()
-def show(
-    what: Annotated[
-        str, typer.Argument(help="sources, mix, licences, drops, phi, dedup, removed, boilerplate or stages")
-    ] = "sources",
-    source: Annotated[str, typer.Option("--source", help="Of one source alone; `removed` and `boilerplate` can.")] = "",
-    build: BuildOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Show one side of a build on one screen."""
-    from manifests.show import render_show
-    from manifests.show import show as show_side
-
-    found = show_side(opened(build), what, source)
-    print_json(found) if as_json else screen().print(render_show(what, found))
-
-
-@app.command(name="list")
-def list_(
-    source: str = "",
-    fate: Annotated[str, typer.Option(help="`kept`, a reason, or its stage.")] = "",
-    split: str = "",
-    lang: str = "",
-    shard: Annotated[int, typer.Option(help="Only documents with tokens in this shard.")] = -1,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
-    build: BuildOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """List documents by source, fate, split, language or shard."""
-    from manifests.query import list_documents, render_documents
-
-    found = list_documents(
-        opened(build),
-        source=source or None,
-        fate=fate or None,
-        split=split or None,
-        lang=lang or None,
-        shard=shard if shard >= 0 else None,
-        limit=limit,
-    )
-    print_json(found) if as_json else screen().print(render_documents(found))
-
-
-@app.command()
-def report(build: BuildOption = "", as_json: JsonOption = False) -> None:
-    """Write report.html again from the manifest, and say where it is."""
-    from manifests.report import write_report
-
-    store = opened(build)
-    write_report(store)
-    path = f"{store.url}/report.html"
-    print_json({"report": path}) if as_json else screen().print(path, highlight=False)
-
-
 @app.command(name="train-relevance")
 def train_relevance(
     examples: Annotated[list[str] | None, typer.Argument(help="JSON lines {text, label: medical|other}.")] = None,
@@ -275,6 +167,28 @@ def recipes(as_json: JsonOption = False) -> None:
         return
     for name, description in found.items():
         print(f"{name:<18} {description}")
+
+
+app.command()(verify)
+app.command()(explain)
+app.command()(show)
+app.command("list")(list_)
+app.command()(report)
+app.command()(text)
+app.command()(inspect)
+app.add_typer(sources_app, name="sources", invoke_without_command=True)
+app.add_typer(export_app, name="export", no_args_is_help=True)
+app.add_typer(tokenizer_app, name="tokenizer")
+app.command()(train_tokenizer)
+app.command()(pretrain)
+app.command()(sft)
+app.command()(evaluate)
+app.command()(chat)
+train_app.command("plan")(plan_run)
+train_app.command("export")(train_export)
+train_app.command()(merge)
+train_app.command()(parity)
+app.add_typer(train_app, name="train", no_args_is_help=True)
 
 
 def _check_packages() -> None:
