@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from manifests.subsources import parent
 from mixing.reader import Shards
 from train.data import FILLER, IGNORED, Batch, batches
 
@@ -97,7 +98,7 @@ def summary(scores: Mapping[str, Score], shares: Mapping[str, int], vocabulary: 
         sum(one.tokens for one in scores.values()),
         sum(one.bytes for one in scores.values()),
     )
-    weight = {name: shares.get(name, 0) for name in scores}
+    weight = {name: sum(n for share, n in shares.items() if parent(share) == name) for name in scores}
     whole = sum(weight.values())
     mixture = sum(scores[name].loss * weight[name] for name in scores) / whole if whole else None
     return {
